@@ -1,0 +1,232 @@
+//! EIP-712: the domain, the job id, and every message that a node signs.
+//!
+//! Job ids use the domain of deployment, signatures the chain id at hand, so that no signature is valid after a fork
+//! or on another chain. Signatures are compact (EIP-2098): `r`, then `s` with the parity in its highest bit.
+
+use std::fmt;
+use std::str::FromStr;
+
+use alloy_primitives::aliases::U40;
+use alloy_primitives::{Address, B256, Signature};
+use alloy_sol_types::{Eip712Domain, SolStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::ids::{AttemptNumber, JobId, NodeId, ParseIdError, ReceiptHash};
+use crate::terms::Terms;
+
+/// The structs as the contract hashes them. Their names and fields are part of the protocol.
+mod sol {
+    alloy_sol_types::sol! {
+        struct Terms {
+            address submitter;
+            address scheduler;
+            address arbiter;
+            address token;
+            uint128 bounty;
+            uint128 fee;
+            uint128 bond;
+            uint128 disputeBond;
+            uint40 deadline;
+            uint32 leaseSeconds;
+            uint32 graceSeconds;
+            uint32 attemptSeconds;
+            uint32 holdSeconds;
+            uint32 challengeWindow;
+            uint32 rulingSeconds;
+            bytes32 specHash;
+            bytes32 salt;
+        }
+        struct Result { bytes32 jobId; uint16 attempt; address node; bytes32 receiptHash; }
+        struct Failure { bytes32 jobId; uint16 attempt; address node; bytes32 receiptHash; }
+        struct Renew { bytes32 jobId; uint16 attempt; uint40 issuedAt; }
+        struct Release { bytes32 jobId; uint16 attempt; }
+        struct Enroll { address node; address provider; uint40 expires; }
+    }
+}
+
+/// The contract that a message is meant for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Domain {
+    pub chain_id: u64,
+    #[schema(value_type = String)]
+    pub contract: Address,
+}
+
+impl Domain {
+    fn eip712(&self) -> Eip712Domain {
+        Eip712Domain::new(
+            Some("Gristmill".into()),
+            Some("1".into()),
+            Some(alloy_primitives::U256::from(self.chain_id)),
+            Some(self.contract),
+            None,
+        )
+    }
+
+    pub(crate) fn job_id(&self, terms: &Terms) -> JobId {
+        let terms = sol::Terms {
+            submitter: terms.submitter,
+            scheduler: terms.scheduler,
+            arbiter: terms.arbiter,
+            token: terms.token,
+            bounty: terms.bounty.0,
+            fee: terms.fee.0,
+            bond: terms.bond.0,
+            disputeBond: terms.dispute_bond.0,
+            deadline: u40(terms.deadline),
+            leaseSeconds: terms.lease_seconds,
+            graceSeconds: terms.grace_seconds,
+            attemptSeconds: terms.attempt_seconds,
+            holdSeconds: terms.hold_seconds,
+            challengeWindow: terms.challenge_window,
+            rulingSeconds: terms.ruling_seconds,
+            specHash: terms.spec_hash.0,
+            salt: terms.salt,
+        };
+        JobId(terms.eip712_signing_hash(&self.eip712()))
+    }
+
+    /// What a node signs to say `message`.
+    #[must_use]
+    pub fn digest(&self, message: &Message) -> B256 {
+        let domain = self.eip712();
+        match *message {
+            Message::Result { job_id, attempt, node, receipt_hash } => sol::Result {
+                jobId: job_id.0,
+                attempt: attempt.0,
+                node: node.0,
+                receiptHash: receipt_hash.0,
+            }
+            .eip712_signing_hash(&domain),
+            Message::Failure { job_id, attempt, node, receipt_hash } => sol::Failure {
+                jobId: job_id.0,
+                attempt: attempt.0,
+                node: node.0,
+                receiptHash: receipt_hash.0,
+            }
+            .eip712_signing_hash(&domain),
+            Message::Renew { job_id, attempt, issued_at } => {
+                sol::Renew { jobId: job_id.0, attempt: attempt.0, issuedAt: u40(issued_at) }
+                    .eip712_signing_hash(&domain)
+            }
+            Message::Release { job_id, attempt } => {
+                sol::Release { jobId: job_id.0, attempt: attempt.0 }.eip712_signing_hash(&domain)
+            }
+            Message::Enroll { node, provider, expires } => {
+                sol::Enroll { node: node.0, provider, expires: u40(expires) }
+                    .eip712_signing_hash(&domain)
+            }
+        }
+    }
+
+    /// Whose signature `signature` of `message` is, or `None` where it is nobody's.
+    #[must_use]
+    pub fn signer(&self, message: &Message, signature: &CompactSignature) -> Option<Address> {
+        signature.recover(&self.digest(message))
+    }
+}
+
+/// Seconds as the contract's `uint40`. Larger values have no meaning on chain; they saturate, and `open` refuses them.
+fn u40(seconds: u64) -> U40 {
+    U40::try_from(seconds).unwrap_or(U40::MAX)
+}
+
+/// Everything that a node signs. Distinct types, so that no signature is valid as another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Message {
+    /// A receipt of success: the only message that the contract pays for.
+    Result { job_id: JobId, attempt: AttemptNumber, node: NodeId, receipt_hash: ReceiptHash },
+    /// A receipt of failure: evidence, never payable.
+    Failure { job_id: JobId, attempt: AttemptNumber, node: NodeId, receipt_hash: ReceiptHash },
+    /// The node is alive and goes on; `issued_at` in unix seconds of the chain.
+    Renew { job_id: JobId, attempt: AttemptNumber, issued_at: u64 },
+    /// The node gives the attempt back.
+    Release { job_id: JobId, attempt: AttemptNumber },
+    /// The node wants to belong to this provider; `expires` in unix seconds.
+    Enroll {
+        node: NodeId,
+        #[serde(with = "address_text")]
+        provider: Address,
+        expires: u64,
+    },
+}
+
+mod address_text {
+    use super::{Address, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+        address.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+        Address::deserialize(deserializer)
+    }
+}
+
+/// A secp256k1 signature in 64 bytes (EIP-2098).
+#[derive(Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, pattern = "^0x[0-9a-f]{128}$")]
+pub struct CompactSignature(pub [u8; 64]);
+
+impl CompactSignature {
+    #[must_use]
+    pub fn new(signature: &Signature) -> Self {
+        Self(signature.normalized_s().as_erc2098())
+    }
+
+    #[must_use]
+    pub fn r(&self) -> B256 {
+        B256::from_slice(&self.0[..32])
+    }
+
+    /// `s`, with the parity in the highest bit.
+    #[must_use]
+    pub fn vs(&self) -> B256 {
+        B256::from_slice(&self.0[32..])
+    }
+
+    /// The address whose key signed `digest`, or `None` where no key did.
+    #[must_use]
+    pub fn recover(&self, digest: &B256) -> Option<Address> {
+        Signature::from_erc2098(&self.0).recover_address_from_prehash(digest).ok()
+    }
+}
+
+impl fmt::Display for CompactSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for CompactSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for CompactSignature {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.strip_prefix("0x")
+            .and_then(|digits| hex::decode(digits).ok())
+            .and_then(|bytes| <[u8; 64]>::try_from(bytes).ok())
+            .map(Self)
+            .ok_or_else(|| ParseIdError::new(text, "a compact signature: 0x and 128 hexadecimal digits"))
+    }
+}
+
+impl Serialize for CompactSignature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CompactSignature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
