@@ -1,0 +1,70 @@
+//! What is to be done outside of the rules: transactions, verifications, and waking those who wait.
+
+use gristmill_protocol::api::IntentKind;
+use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, ReceiptHash};
+use gristmill_protocol::signing::CompactSignature;
+use serde::{Deserialize, Serialize};
+
+/// What must happen on chain. It becomes a row, `UNIQUE(chain, kind, subject)`, in the commit of the change that
+/// planned it; planning it twice is a no-op.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Intent {
+    pub job: JobId,
+    pub action: IntentAction,
+    /// How many intents of the job could not be mined before: an intent that replaces a blocked one is a new one.
+    pub round: u16,
+}
+
+/// A call of the contract by the scheduler. The terms, which every call carries, are in the job's row.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum IntentAction {
+    /// Also ends an older lease that has run out.
+    Assign { attempt: AttemptNumber, node: NodeId },
+    /// Once per renewal, which is why the renewal is part of it.
+    CallIn { attempt: AttemptNumber, renewed_at_s: u64 },
+    Release { attempt: AttemptNumber, signature: CompactSignature },
+    Lapse { attempt: AttemptNumber },
+    Settle { attempt: AttemptNumber, receipt_hash: ReceiptHash, signature: CompactSignature },
+    Claim { attempt: AttemptNumber },
+    Refund,
+}
+
+impl Intent {
+    #[must_use]
+    pub fn kind(&self) -> IntentKind {
+        match self.action {
+            IntentAction::Assign { .. } => IntentKind::Assign,
+            IntentAction::CallIn { .. } => IntentKind::CallIn,
+            IntentAction::Release { .. } => IntentKind::Release,
+            IntentAction::Lapse { .. } => IntentKind::Lapse,
+            IntentAction::Settle { .. } => IntentKind::Settle,
+            IntentAction::Claim { .. } => IntentKind::Claim,
+            IntentAction::Refund => IntentKind::Refund,
+        }
+    }
+
+    /// With the kind, what makes an intent unique.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let (job, round) = (self.job, self.round);
+        match self.action {
+            IntentAction::Assign { attempt, node } => format!("{job}/{attempt}/{node}/{round}"),
+            IntentAction::CallIn { attempt, renewed_at_s } => format!("{job}/{attempt}/{renewed_at_s}/{round}"),
+            IntentAction::Release { attempt, .. }
+            | IntentAction::Lapse { attempt }
+            | IntentAction::Settle { attempt, .. }
+            | IntentAction::Claim { attempt } => format!("{job}/{attempt}/{round}"),
+            IntentAction::Refund => format!("{job}/{round}"),
+        }
+    }
+}
+
+/// A result to be fetched and checked. The outcome comes back as [`Command::Verdict`](crate::Command::Verdict).
+/// A row of the outbox, unique by all three fields; asked for again while no verdict comes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Verification {
+    pub job: JobId,
+    pub attempt: AttemptNumber,
+    pub receipt_hash: ReceiptHash,
+}
