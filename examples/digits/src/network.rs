@@ -67,6 +67,10 @@ impl Layer {
     fn sums(&self, input: &[f64], sums: &mut [f64]) {
         sums.copy_from_slice(&self.bias);
         for (value, weights) in input.iter().zip(self.weights.chunks_exact(self.outputs)) {
+            // Blank pixels and units that are off are about half of all, and add nothing.
+            if *value == 0.0 {
+                continue;
+            }
             for (sum, weight) in sums.iter_mut().zip(weights) {
                 *sum += value * weight;
             }
@@ -82,6 +86,9 @@ impl Layer {
             .iter()
             .zip(self.weights.chunks_exact_mut(self.outputs))
         {
+            if *value == 0.0 {
+                continue;
+            }
             for (weight, error) in weights.iter_mut().zip(error) {
                 *weight += value * error;
             }

@@ -58,6 +58,13 @@ fn files(out: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 fn json(path: PathBuf) -> Value {
     serde_json::from_slice(&fs::read(path).expect("written")).expect("valid JSON")
 }
@@ -100,10 +107,9 @@ fn network(model: &Value) -> Network {
 
 #[test]
 fn committed_data_is_the_published_file() {
-    let sha256 = Sha256::digest(fs::read(data()).expect("in the repository"));
-    let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let csv = fs::read(data()).expect("in the repository");
     assert_eq!(
-        hex,
+        sha256_hex(&csv),
         "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"
     );
 
@@ -137,6 +143,12 @@ fn defaults_read_at_least_97_percent_and_say_so() {
         lines[100]
     );
 
+    // The README promises these bytes to every machine and both runtimes.
+    let model = fs::read(out.path().join("model.json")).expect("written");
+    assert_eq!(
+        sha256_hex(&model),
+        "71320315054d14ad30febbf7c785dd7946fca10b8903e64c100838c4ea7ee712"
+    );
     let names: Vec<String> = files(out.path())
         .into_iter()
         .map(|(name, _)| name)
