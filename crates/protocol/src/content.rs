@@ -18,7 +18,7 @@
 //!
 //! let store = MemoryStore::default();
 //! let added = content::add_file(&store, &mut &b"flour"[..], &Limits::default())?;
-//! assert_eq!(added.cid.to_string(), "bafkreihzjsutuqv2sdmdorigtxyhudkknxaoeqcvfxagscnskh4oiawmni");
+//! assert_eq!(added.cid.to_string(), "bafkreihvl6l47ig5l4mmdlah2lbwdmmy6gp5quragl5k4bcrufia6hc7ka");
 //! # Ok::<(), content::ContentError>(())
 //! ```
 //!
@@ -52,6 +52,7 @@ mod block;
 mod budget;
 mod car;
 mod dir_store;
+mod directory;
 mod error;
 mod export;
 mod fetch;
@@ -59,6 +60,8 @@ mod hamt;
 mod manifest;
 mod name;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod unixfs;
 mod uri;
 mod walk;
@@ -71,12 +74,13 @@ pub use block::{
 pub use car::{CarReader, CarWriter, ImportedCar, WrittenCar, read_car, write_car};
 pub use cid::Cid;
 pub use dir_store::{DirStore, Durability};
+pub use directory::{DirEntry, list, resolve};
 pub use error::{ContentError, Limit};
 pub use export::{Exported, export};
 pub use fetch::{Fetch, blocks, missing};
 pub use manifest::{Manifest, ManifestFile};
 pub use uri::ContentUri;
-pub use walk::{DirEntry, Visitor, cat, list, resolve, walk};
+pub use walk::{Visitor, cat, walk};
 
 /// The largest block that is read or stored: what every IPFS implementation exchanges.
 pub const BLOCK_BYTES_MAX: u64 = 2 << 20;
@@ -96,7 +100,7 @@ pub struct Limits {
     pub depth_max: u32,
     /// Bytes of one block.
     pub block_bytes_max: u64,
-    /// Blocks visited, each as often as it is linked. It stops a small DAG that links the same empty block a billion times.
+    /// Links between blocks, each as often as a walk meets it: a small DAG can link the same empty block a billion times.
     pub blocks_max: u64,
 }
 

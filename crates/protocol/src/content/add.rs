@@ -41,20 +41,11 @@ pub struct Added {
 
 /// Adds everything in `reader` as one file. Memory holds one chunk of it.
 pub fn add_file(store: &dyn BlockStore, reader: &mut dyn Read, limits: &Limits) -> Result<Added> {
-    let mut adder = Adder::new(store, UNIXFS_V1_2025, limits);
-    let file = adder.file(&mut Metered {
-        reader,
-        left_bytes: limits.bytes_max,
-    })?;
-    if file.bytes == limits.bytes_max && !is_at_end(reader)? {
-        adder
-            .budget
-            .spend_bytes(limits.bytes_max.saturating_add(1))?;
-    }
+    let file = Adder::new(store, UNIXFS_V1_2025, limits).file(reader, Source::Stream)?;
     Ok(Added {
-        cid: file.link.cid,
-        bytes: file.bytes,
-        dag_bytes: file.link.dag_bytes,
+        cid: file.root.cid,
+        bytes: file.root.bytes,
+        dag_bytes: file.root.dag_bytes,
         files: 1,
     })
 }
@@ -92,8 +83,8 @@ struct Adder<'a> {
 
 /// What a file became.
 struct AddedFile {
-    link: Link,
-    bytes: u64,
+    root: Part,
+    /// Of the whole file, if a manifest is wanted.
     sha256: Option<Sha256Digest>,
 }
 
@@ -128,29 +119,34 @@ impl<'a> Adder<'a> {
         })
     }
 
-    fn found(&mut self, found: Found, depth: u32) -> Result<Link> {
-        let mut link = match &found.kind {
+    fn found(&mut self, found: Found, depth: usize) -> Result<Link> {
+        let (cid, dag_bytes) = match &found.kind {
             Kind::Directory => self.directory(&found, depth)?,
             Kind::File(metadata) => {
                 let mut reader = FoundFile::open(&found, metadata, &mut self.budget)?;
-                let file = self.file(&mut reader).map_err(|error| at(error, &found))?;
+                let file = self
+                    .file(&mut reader, Source::Disk)
+                    .map_err(|error| at(error, &found))?;
                 reader.finish()?;
                 self.files += 1;
                 if let (Some(manifest), Some(sha256)) = (&mut self.manifest, file.sha256) {
                     manifest.push(ManifestFile {
                         path: found.path.clone(),
-                        size: file.bytes,
+                        size: file.root.bytes,
                         sha256,
                     });
                 }
-                file.link
+                (file.root.cid, file.root.dag_bytes)
             }
         };
-        link.name = found.name;
-        Ok(link)
+        Ok(Link {
+            cid,
+            name: found.name,
+            dag_bytes,
+        })
     }
 
-    fn directory(&mut self, found: &Found, depth: u32) -> Result<Link> {
+    fn directory(&mut self, found: &Found, depth: usize) -> Result<(Cid, u64)> {
         self.budget.check_depth(depth)?;
         let links = scan::entries(&found.location, &found.path, &mut self.budget)?
             .into_iter()
@@ -162,73 +158,64 @@ impl<'a> Adder<'a> {
         } else {
             block::put(self.store, &encoded.cid, &encoded.block)?;
         }
-        Ok(Link {
-            cid: encoded.cid,
-            name: String::new(),
-            dag_bytes: encoded.dag_bytes,
-        })
+        Ok((encoded.cid, encoded.dag_bytes))
     }
 
-    /// Cuts a file into chunks, and builds the balanced tree over them as they come.
-    fn file(&mut self, reader: &mut dyn Read) -> Result<AddedFile> {
+    /// Cuts a file into chunks, and builds the balanced tree over them as they come. The bytes of a file on disk were
+    /// spent when it was opened; a stream's are spent as they come.
+    fn file(&mut self, reader: &mut dyn Read, source: Source) -> Result<AddedFile> {
         let mut tree = Tree {
             store: self.store,
             links_max: self.profile.links_max,
             levels: Vec::new(),
         };
-        let mut whole = Sha256::new();
-        let mut bytes = 0u64;
-        let mut single = None;
-        loop {
+        let mut whole = self.manifest.is_some().then(Sha256::new);
+        let mut bytes = 0;
+        let mut ended = false;
+        while !ended {
             let count = fill(reader, &mut self.chunk)?;
-            if count == 0 && single.is_some() {
+            if count == 0 && bytes > 0 {
                 break;
             }
+            ended = count < self.chunk.len();
             let chunk = &self.chunk[..count];
-            bytes += count as u64;
-            // The first chunk's hash is that of the whole file so far, so most files are hashed once only.
-            let first = single.is_none();
-            if first || self.manifest.is_some() {
-                whole.update(chunk);
-            }
-            let sha256 = if first {
-                Sha256Digest(whole.clone().finalize().into())
-            } else {
-                Sha256Digest::of(chunk)
-            };
-            single.get_or_insert(sha256);
-            let cid = raw_cid(sha256);
-            block::put(self.store, &cid, chunk)?;
             self.budget.spend_blocks(1)?;
-            tree.push(
-                0,
-                (
-                    Part {
-                        cid,
-                        bytes: count as u64,
-                    },
-                    count as u64,
-                ),
-            )?;
-            if count < self.chunk.len() {
-                break;
+            if source == Source::Stream {
+                self.budget.spend_bytes(count as u64)?;
             }
+            let sha256 = match &mut whole {
+                // The first chunk is the whole file so far: most files are hashed only once.
+                Some(whole) if bytes == 0 => {
+                    whole.update(chunk);
+                    Sha256Digest(whole.clone().finalize().into())
+                }
+                Some(whole) => {
+                    whole.update(chunk);
+                    Sha256Digest::of(chunk)
+                }
+                None => Sha256Digest::of(chunk),
+            };
+            bytes += count as u64;
+            let part = Part {
+                cid: raw_cid(sha256),
+                bytes: count as u64,
+                dag_bytes: count as u64,
+            };
+            block::put(self.store, &part.cid, chunk)?;
+            tree.push(0, part)?;
         }
-        let (root, dag_bytes) = tree.finish()?;
-        let sha256 = self
-            .manifest
-            .is_some()
-            .then(|| Sha256Digest(whole.finalize().into()));
         Ok(AddedFile {
-            link: Link {
-                cid: root.cid,
-                name: String::new(),
-                dag_bytes,
-            },
-            bytes,
-            sha256,
+            root: tree.finish()?,
+            sha256: whole.map(|whole| Sha256Digest(whole.finalize().into())),
         })
     }
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Disk,
+    Stream,
 }
 
 /// A stream that failed is a file that could not be read, once it is known which.
@@ -248,11 +235,11 @@ fn at(error: ContentError, found: &Found) -> ContentError {
 struct Tree<'a> {
     store: &'a dyn BlockStore,
     links_max: usize,
-    levels: Vec<Vec<(Part, u64)>>,
+    levels: Vec<Vec<Part>>,
 }
 
 impl Tree<'_> {
-    fn push(&mut self, level: usize, part: (Part, u64)) -> Result<()> {
+    fn push(&mut self, level: usize, part: Part) -> Result<()> {
         if level == self.levels.len() {
             self.levels.push(Vec::new());
         }
@@ -268,50 +255,23 @@ impl Tree<'_> {
         let parts = std::mem::take(&mut self.levels[level]);
         let node = unixfs::encode_file(&parts);
         block::put(self.store, &node.cid, &node.block)?;
-        let bytes = parts.iter().map(|(part, _)| part.bytes).sum();
-        self.push(
-            level + 1,
-            (
-                Part {
-                    cid: node.cid,
-                    bytes,
-                },
-                node.dag_bytes,
-            ),
-        )
+        let part = Part {
+            cid: node.cid,
+            bytes: parts.iter().map(|part| part.bytes).sum(),
+            dag_bytes: node.dag_bytes,
+        };
+        self.push(level + 1, part)
     }
 
-    fn finish(mut self) -> Result<(Part, u64)> {
+    /// Closes every level up to the first that holds all of the file in one part.
+    fn finish(mut self) -> Result<Part> {
         let mut level = 0;
-        loop {
-            if level + 1 == self.levels.len() && self.levels[level].len() == 1 {
-                return Ok(self.levels[level].swap_remove(0));
-            }
+        while level + 1 < self.levels.len() || self.levels[level].len() > 1 {
             self.close(level)?;
             level += 1;
         }
+        Ok(self.levels[level].swap_remove(0))
     }
-}
-
-/// A reader that ends when the budget does, so that an endless stream is not added for ever.
-struct Metered<'a> {
-    reader: &'a mut dyn Read,
-    left_bytes: u64,
-}
-
-impl Read for Metered<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let max = usize::try_from(self.left_bytes)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let count = self.reader.read(&mut buffer[..max])?;
-        self.left_bytes -= count as u64;
-        Ok(count)
-    }
-}
-
-fn is_at_end(reader: &mut dyn Read) -> Result<bool> {
-    fill(reader, &mut [0]).map(|count| count == 0)
 }
 
 /// Reads until the buffer is full or the stream ends.
@@ -331,4 +291,140 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
         }
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Limit, MemoryStore, cat, list};
+    use super::*;
+
+    /// Trees of several levels, and shards, from little data.
+    const SMALL: Profile = Profile {
+        chunk_bytes: 100,
+        links_max: 3,
+        directory_bytes_max: 200,
+    };
+
+    fn grist(count: usize) -> Vec<u8> {
+        super::super::tests::grist(count, count as u32)
+    }
+
+    /// CIDs from npm `ipfs-unixfs-importer` 17.1.1 with `fixedSize({ chunkSize: 100 })` and
+    /// `balanced({ maxChildrenPerNode: 3 })`: around each number of bytes that begins another level.
+    #[test]
+    fn trees_of_several_levels_have_the_cids_of_other_tools() {
+        let fixtures = [
+            (
+                99,
+                "bafkreiajffagwq5vjzrhvggbzzmriu56nffrfso6og72qu35rnfz6kvn5m",
+            ),
+            (
+                100,
+                "bafkreiblr7gbowyqwqfhlqnazkkbylgucewemoxona6cfjffwdzx6bejqe",
+            ),
+            (
+                101,
+                "bafybeifoonwn5lnm5stvlvbfg5obad4zzecvm77wlsmy2lbwxvxo5elnfy",
+            ),
+            (
+                300,
+                "bafybeiatmoo63wytnubjyhutjhk5gar5nhdgdaquxo33aeehyhticqezw4",
+            ),
+            (
+                301,
+                "bafybeiaxthqideht6qs6bbywdfapd3al7k7juup7lbbr7e3mv5pj3hhx5e",
+            ),
+            (
+                900,
+                "bafybeidvkgp34lkfc2drrrxxrbueejndnfkeumyiaxjk5x7u45xq6vmcru",
+            ),
+            (
+                901,
+                "bafybeibl57ephwhzohe2l7nn5rqj3yll6ninvpy767pcncdz5qdrr6e6ie",
+            ),
+            (
+                2700,
+                "bafybeifvoxiudmfocpkokqmo6kpwfo5qvyqfc2q5dvkzdb66d4e46o3i7a",
+            ),
+            (
+                2701,
+                "bafybeiffessfy5gaiq5mg3c7q5ws6444wjkfs3vyrida7rdlbj5ophcn74",
+            ),
+            (
+                12_345,
+                "bafybeig2jxqy4atzjuc42wyl4mtwgi6bnzxnsabejwwoir45xczv2adble",
+            ),
+        ];
+        let limits = Limits::default();
+        for (bytes, cid) in fixtures {
+            let store = MemoryStore::default();
+            let content = grist(bytes);
+            let file = Adder::new(&store, SMALL, &limits)
+                .file(&mut content.as_slice(), Source::Stream)
+                .unwrap();
+            assert_eq!(file.root.cid.to_string(), cid, "{bytes} bytes");
+            let mut read = Vec::new();
+            cat(&store, &file.root.cid, &mut read, &limits).unwrap();
+            assert!(read == content, "{bytes} bytes read back differ");
+        }
+    }
+
+    #[test]
+    fn a_manifest_and_the_blocks_come_from_one_reading() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("one"), grist(100)).unwrap();
+        std::fs::write(place.path().join("many"), grist(1234)).unwrap();
+        let store = MemoryStore::default();
+        let limits = Limits::default();
+        let mut adder = Adder::new(&store, SMALL, &limits);
+        adder.manifest = Some(Vec::new());
+        let root = adder.root(place.path(), None).unwrap().cid;
+        let manifest = Manifest::sorted(adder.manifest.unwrap());
+        assert_eq!(manifest, Manifest::of_dir(place.path(), &limits).unwrap());
+        assert_eq!(manifest, Manifest::of_dag(&store, &root, &limits).unwrap());
+    }
+
+    #[test]
+    fn a_small_directory_is_not_sharded_and_a_large_one_is_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let limits = Limits::default();
+        for count in [3usize, 4, 500] {
+            let directory = place.path().join(count.to_string());
+            std::fs::create_dir(&directory).unwrap();
+            let mut expected: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
+            for name in &expected {
+                std::fs::write(directory.join(name), name).unwrap();
+            }
+            let store = MemoryStore::default();
+            let root = Adder::new(&store, SMALL, &limits)
+                .root(&directory, None)
+                .unwrap()
+                .cid;
+            let mut names: Vec<String> = list(&store, &root, &limits)
+                .unwrap()
+                .into_iter()
+                .map(|entry| entry.name)
+                .collect();
+            let sharded = !names.is_sorted();
+            assert_eq!(sharded, count == 500, "{count} entries in {names:?}");
+            names.sort();
+            expected.sort();
+            assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_never_ends_is_cut_at_the_budget() {
+        let store = MemoryStore::default();
+        let limits = Limits {
+            bytes_max: 1000,
+            ..Limits::default()
+        };
+        let mut adder = Adder::new(&store, SMALL, &limits);
+        match adder.file(&mut io::repeat(7), Source::Stream) {
+            Err(ContentError::LimitExceeded(limit)) => assert_eq!(limit, Limit::Bytes(1000)),
+            Ok(_) | Err(_) => panic!("an endless stream was added"),
+        }
+        assert!(store.len() <= 10 + 4, "{} blocks were kept", store.len());
+    }
 }

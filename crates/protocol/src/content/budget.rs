@@ -47,8 +47,8 @@ impl Budget {
         )
     }
 
-    pub(super) fn check_depth(&self, depth: u32) -> Result<()> {
-        if depth > self.limits.depth_max {
+    pub(super) fn check_depth(&self, depth: usize) -> Result<()> {
+        if depth > self.limits.depth_max as usize {
             return Err(ContentError::LimitExceeded(Limit::Depth(
                 self.limits.depth_max,
             )));

@@ -28,14 +28,8 @@ impl<R: Read> CarReader<R> {
     /// Reads the header.
     pub fn new(reader: R, limits: &Limits) -> Result<Self> {
         let mut reader = BufReader::with_capacity(1 << 16, reader);
-        let length = read_length(&mut reader)?.ok_or_else(|| invalid("it is empty"))?;
-        if length > HEADER_BYTES_MAX {
-            return Err(invalid(format!(
-                "its header has more than {HEADER_BYTES_MAX} bytes"
-            )));
-        }
-        let header =
-            read_section(&mut reader, length)?.ok_or(ContentError::TruncatedCar { blocks: 0 })?;
+        let header = read_section(&mut reader, HEADER_BYTES_MAX, 0)?
+            .ok_or_else(|| invalid("it is empty"))?;
         let roots = decode_header(&header)?;
         Ok(Self {
             reader,
@@ -52,16 +46,14 @@ impl<R: Read> CarReader<R> {
 
     /// The next block, verified; `None` at the end.
     pub fn next_block(&mut self) -> Result<Option<(Cid, Vec<u8>)>> {
-        let cut = ContentError::TruncatedCar {
-            blocks: self.budget.blocks,
-        };
-        let Some(length) = read_length(&mut self.reader)? else {
+        let section_bytes_max = self
+            .budget
+            .limits
+            .block_bytes_max
+            .saturating_add(CID_BYTES_MAX);
+        let blocks = self.budget.blocks;
+        let Some(mut section) = read_section(&mut self.reader, section_bytes_max, blocks)? else {
             return Ok(None);
-        };
-        self.budget
-            .check_block(length.saturating_sub(CID_BYTES_MAX))?;
-        let Some(mut section) = read_section(&mut self.reader, length)? else {
-            return Err(cut);
         };
         let mut rest = section.as_slice();
         let cid = Cid::read_bytes(&mut rest)
@@ -193,40 +185,49 @@ fn unreadable(source: io::Error) -> ContentError {
     }
 }
 
-/// The length of the next section, or `None` at the end of the stream.
-fn read_length(reader: &mut impl Read) -> Result<Option<u64>> {
-    let mut buffer = unsigned_varint::encode::u64_buffer();
-    for end in 0..buffer.len() {
-        let mut byte = [0];
-        match reader.read_exact(&mut byte) {
-            Ok(()) => buffer[end] = byte[0],
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && end == 0 => {
-                return Ok(None);
-            }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(invalid("it is cut off in the length of a block"));
-            }
-            Err(error) => return Err(unreadable(error)),
-        }
-        if unsigned_varint::decode::is_last(byte[0]) {
-            return match unsigned_varint::decode::u64(&buffer[..=end]) {
-                Ok((0, _)) => Err(invalid("it holds an empty section")),
-                Ok((length, _)) => Ok(Some(length)),
-                Err(error) => Err(invalid(format!("the length of a block: {error}"))),
-            };
-        }
+/// The next section, or `None` at the end of the stream. `blocks` came before it.
+fn read_section(reader: &mut impl Read, bytes_max: u64, blocks: u64) -> Result<Option<Vec<u8>>> {
+    let Some(length) = read_length(reader, blocks)? else {
+        return Ok(None);
+    };
+    if length == 0 || length > bytes_max {
+        return Err(invalid(format!(
+            "section {blocks} has {length} bytes; 1 to {bytes_max} are allowed"
+        )));
     }
-    Err(invalid("the length of a block does not fit 64 bits"))
-}
-
-/// A section of exactly this length, or `None` if the stream ends before. It allocates no more than what came.
-fn read_section(reader: &mut impl Read, length: u64) -> Result<Option<Vec<u8>>> {
+    // It grows with what comes: a length is only a claim.
     let mut section = Vec::new();
     reader
         .take(length)
         .read_to_end(&mut section)
         .map_err(unreadable)?;
-    Ok((section.len() as u64 == length).then_some(section))
+    if section.len() as u64 == length {
+        Ok(Some(section))
+    } else {
+        Err(ContentError::TruncatedCar { blocks })
+    }
+}
+
+fn read_length(reader: &mut impl Read, blocks: u64) -> Result<Option<u64>> {
+    let mut buffer = unsigned_varint::encode::u64_buffer();
+    for end in 0..buffer.len() {
+        match reader.read_exact(&mut buffer[end..=end]) {
+            Ok(()) => {}
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(unreadable(error));
+            }
+            Err(_) if end == 0 => return Ok(None),
+            Err(_) => return Err(ContentError::TruncatedCar { blocks }),
+        }
+        if unsigned_varint::decode::is_last(buffer[end]) {
+            return unsigned_varint::decode::u64(&buffer[..=end])
+                .map(|(length, _)| Some(length))
+                .map_err(|error| invalid(format!("the length of section {blocks}: {error}")));
+        }
+    }
+    Err(invalid(format!(
+        "the length of section {blocks} does not fit 64 bits"
+    )))
 }
 
 /// `{"roots": [CID], "version": 1}` in DAG-CBOR.

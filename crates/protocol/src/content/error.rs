@@ -19,7 +19,7 @@ pub enum Limit {
     BlockBytes(u64),
     /// [`blocks_max`](super::Limits::blocks_max).
     Blocks(u64),
-    /// Nodes between the first node of a file, or of a sharded directory, and its leaves.
+    /// Nodes between the first node of a file and its leaves.
     NodeDepth(u32),
 }
 
@@ -30,11 +30,8 @@ impl fmt::Display for Limit {
             Self::Files(max) => write!(f, "more than {max} files and directories"),
             Self::Depth(max) => write!(f, "directories nested more than {max} deep"),
             Self::BlockBytes(max) => write!(f, "a block of more than {max} bytes"),
-            Self::Blocks(max) => write!(f, "more than {max} blocks"),
-            Self::NodeDepth(max) => write!(
-                f,
-                "a file or directory whose nodes are nested more than {max} deep"
-            ),
+            Self::Blocks(max) => write!(f, "more than {max} links to blocks"),
+            Self::NodeDepth(max) => write!(f, "a file whose nodes are nested more than {max} deep"),
         }
     }
 }

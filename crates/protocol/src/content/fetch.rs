@@ -7,9 +7,10 @@ use cid::Cid;
 
 use super::block::{self, BlockStore, RAW};
 use super::budget::Budget;
+use super::directory::{Find, find};
+use super::hamt::Route;
 use super::unixfs::{self, Node};
-use super::walk::{Find, find};
-use super::{CarReader, ContentError, ContentUri, Limit, Limits, Result, Sha256Digest, hamt};
+use super::{CarReader, ContentError, ContentUri, Limit, Limits, Result, Sha256Digest};
 
 /// How far ahead of the missing blocks a CAR may run before its blocks count as unwanted.
 const CAR_WINDOW_BLOCKS: usize = 4096;
@@ -38,7 +39,7 @@ enum Goal {
     /// Everything below.
     All,
     /// Only what the path leads to: the segment to look for here, and where its hash belongs.
-    Segment(usize, hamt::Path),
+    Segment(usize, Route),
 }
 
 impl Fetch {
@@ -186,7 +187,7 @@ impl Fetch {
     /// What is wanted of the block that the first `index` segments of the path lead to.
     fn goal_after(&self, index: usize) -> Goal {
         match self.uri.path().get(index) {
-            Some(name) => Goal::Segment(index, hamt::Path::of(name)),
+            Some(name) => Goal::Segment(index, Route::of(name)),
             None => Goal::All,
         }
     }

@@ -1,9 +1,12 @@
 //! Sharded directories: a hash trie of directory nodes, for directories whose links do not fit one block of 256 KiB.
 
+use cid::Cid;
+
 use super::block::{self, BlockStore};
 use super::budget::Budget;
+use super::directory::{self, DeadEnd, Find};
 use super::unixfs::{self, Encoded, Link, Node, ShardNode, Slot};
-use super::{ContentError, Limit, Result};
+use super::{ContentError, Result};
 
 /// The profile's fanout: one byte of the hash a level.
 const FANOUT: u64 = 256;
@@ -11,12 +14,12 @@ const HASH_BITS: u32 = u64::BITS;
 
 /// Where a name belongs at each level of the trie.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Path {
+pub(super) struct Route {
     hash: u64,
     used_bits: u32,
 }
 
-impl Path {
+impl Route {
     pub(super) fn of(name: &str) -> Self {
         Self {
             hash: murmur3_x64_64(name.as_bytes()),
@@ -39,144 +42,114 @@ impl Path {
     }
 }
 
-/// Where to look next for a name.
-pub(super) enum Step {
-    Found(Link),
-    Below(cid::Cid, Path),
-    Absent,
+/// Looks for `name` in one shard.
+pub(super) fn find(shard: ShardNode, name: &str, route: Route) -> Find {
+    let wanted = route.slot(shard.fanout);
+    match shard
+        .slots
+        .into_iter()
+        .find(|(slot, _)| Some(*slot) == wanted)
+    {
+        Some((_, Slot::Entry(link))) if link.name == name => Find::Found(link.cid),
+        Some((_, Slot::Shard(cid))) => Find::Below(cid, route.below(shard.fanout)),
+        Some((_, Slot::Entry(_))) | None => Find::DeadEnd(DeadEnd::Absent),
+    }
 }
 
-/// Looks for `name` in one shard.
-pub(super) fn step(shard: ShardNode, name: &str, path: Path) -> Step {
-    let Some(wanted) = path.slot(shard.fanout) else {
-        return Step::Absent;
-    };
-    for (slot, content) in shard.slots {
-        if slot == wanted {
-            return match content {
-                Slot::Entry(link) if link.name == name => Step::Found(link),
-                Slot::Entry(_) => Step::Absent,
-                Slot::Shard(cid) => Step::Below(cid, path.below(shard.fanout)),
-            };
-        }
-    }
-    Step::Absent
+/// A shard that is being read. All names below it have hashes that begin with the same bits.
+struct Level {
+    cid: Cid,
+    fanout: u64,
+    prefix: u64,
+    prefix_bits: u32,
+    slots: std::vec::IntoIter<(u64, Slot)>,
 }
 
 /// All entries below a shard, in order of their hashes. Each must be where its name's hash puts it, so that a path finds
-/// exactly what a listing shows, and no name occurs twice.
+/// exactly what a listing shows.
 pub(super) fn entries(
     store: &dyn BlockStore,
-    root: &cid::Cid,
+    root: &Cid,
     shard: ShardNode,
     budget: &mut Budget,
 ) -> Result<Vec<Link>> {
+    let open = |cid, shard: ShardNode, prefix, prefix_bits| Level {
+        cid,
+        fanout: shard.fanout,
+        prefix,
+        prefix_bits,
+        slots: shard.slots.into_iter(),
+    };
     let mut found = Vec::new();
-    let mut levels = vec![Level::new(*root, shard, Vec::new(), budget)?];
+    let mut levels = vec![open(*root, shard, 0, 0)];
     while let Some(level) = levels.last_mut() {
         let Some((slot, content)) = level.slots.next() else {
             levels.pop();
             continue;
         };
-        let mut route = level.route.clone();
-        route.push((level.fanout, slot));
+        let bits = level.prefix_bits + level.fanout.ilog2();
+        if bits > HASH_BITS {
+            return Err(ContentError::node(
+                &level.cid,
+                "its directory has more levels than a hash has bits",
+            ));
+        }
+        let prefix = level.prefix << level.fanout.ilog2() | slot;
         match content {
             Slot::Entry(link) => {
-                if !belongs(&link.name, &route) {
+                if murmur3_x64_64(link.name.as_bytes()) >> (HASH_BITS - bits) != prefix {
                     return Err(ContentError::node(
                         &level.cid,
                         "an entry is in a slot that is not its name's",
                     ));
                 }
+                budget.spend_files(1)?;
                 found.push(link);
             }
             Slot::Shard(cid) => {
-                if route.iter().map(|(fanout, _)| fanout.ilog2()).sum::<u32>() >= HASH_BITS {
-                    return Err(ContentError::LimitExceeded(Limit::NodeDepth(
-                        HASH_BITS / level.fanout.ilog2(),
-                    )));
-                }
-                budget.spend_blocks(1)?;
-                let Node::Shard(shard) = unixfs::decode(&cid, block::load(store, &cid)?)? else {
+                let Node::Shard(shard) = directory::load(store, &cid, budget)? else {
                     return Err(ContentError::node(
                         &cid,
                         "a shard links to it as a shard, and it is none",
                     ));
                 };
-                levels.push(Level::new(cid, shard, route, budget)?);
+                levels.push(open(cid, shard, prefix, bits));
             }
         }
     }
     Ok(found)
 }
 
-struct Level {
-    cid: cid::Cid,
-    fanout: u64,
-    /// Fanout and slot of each level above.
-    route: Vec<(u64, u64)>,
-    slots: std::vec::IntoIter<(u64, Slot)>,
-}
-
-impl Level {
-    fn new(
-        cid: cid::Cid,
-        shard: ShardNode,
-        route: Vec<(u64, u64)>,
-        budget: &mut Budget,
-    ) -> Result<Self> {
-        let entries = shard
-            .slots
-            .iter()
-            .filter(|(_, slot)| matches!(slot, Slot::Entry(_)))
-            .count();
-        budget.spend_files(entries as u64)?;
-        Ok(Self {
-            cid,
-            fanout: shard.fanout,
-            route,
-            slots: shard.slots.into_iter(),
-        })
-    }
-}
-
-fn belongs(name: &str, route: &[(u64, u64)]) -> bool {
-    let mut path = Path::of(name);
-    route.iter().all(|(fanout, slot)| {
-        let here = path.slot(*fanout) == Some(*slot);
-        path = path.below(*fanout);
-        here
-    })
-}
-
 /// Writes a sharded directory and returns its root.
 pub(super) fn write(store: &dyn BlockStore, links: Vec<Link>) -> Result<Encoded> {
-    let mut hashed: Vec<(Path, Link)> = links
+    let mut hashed: Vec<(Route, Link)> = links
         .into_iter()
-        .map(|link| (Path::of(&link.name), link))
+        .map(|link| (Route::of(&link.name), link))
         .collect();
-    hashed.sort_by_key(|(path, _)| path.hash);
+    hashed.sort_by_key(|(route, _)| route.hash);
     write_level(store, hashed)
 }
 
-fn write_level(store: &dyn BlockStore, entries: Vec<(Path, Link)>) -> Result<Encoded> {
+fn write_level(store: &dyn BlockStore, entries: Vec<(Route, Link)>) -> Result<Encoded> {
     let mut slots: Vec<(u64, Link)> = Vec::new();
     let mut entries = entries.into_iter().peekable();
-    while let Some((path, link)) = entries.next() {
-        let slot = path.slot(FANOUT).ok_or_else(|| ContentError::InvalidName {
-            directory: String::new(),
-            name: link.name.clone(),
-            reason: "its hash is that of another name in the same directory",
-        })?;
+    while let Some((route, link)) = entries.next() {
+        let slot = route
+            .slot(FANOUT)
+            .ok_or_else(|| ContentError::InvalidName {
+                directory: String::new(),
+                name: link.name.clone(),
+                reason: "its hash is that of another name in the same directory",
+            })?;
         let mut shared = Vec::new();
-        while let Some((path, link)) = entries.next_if(|(next, _)| next.slot(FANOUT) == Some(slot))
+        while let Some((route, link)) = entries.next_if(|(next, _)| next.slot(FANOUT) == Some(slot))
         {
-            shared.push((path.below(FANOUT), link));
+            shared.push((route.below(FANOUT), link));
         }
         let link = if shared.is_empty() {
             link
         } else {
-            shared.insert(0, (path.below(FANOUT), link));
+            shared.insert(0, (route.below(FANOUT), link));
             let shard = write_level(store, shared)?;
             Link {
                 cid: shard.cid,

@@ -44,7 +44,7 @@ impl Manifest {
         let mut budget = Budget::new(limits);
         budget.spend_files(1)?;
         let mut files = Vec::new();
-        let mut directories: Vec<(PathBuf, String, u32)> = Vec::new();
+        let mut directories: Vec<(PathBuf, String, usize)> = Vec::new();
         match Found::at(directory.to_owned(), "", String::new())?.kind {
             Kind::Directory => directories.push((directory.to_owned(), String::new(), 0)),
             Kind::File(_) => {

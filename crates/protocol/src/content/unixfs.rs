@@ -18,6 +18,10 @@ const TYPE_SHARD: u64 = 5;
 const MURMUR3: u64 = 0x22;
 /// What Kubo and helia accept.
 const FANOUT_MAX: u64 = 1024;
+/// A name of 255 bytes behind the 3 digits of a slot.
+const LINK_NAME_BYTES_MAX: usize = 258;
+/// A varint and four bytes, with their tags.
+const MODIFIED_BYTES_MAX: usize = 16;
 
 /// A link of a directory or of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub(super) struct Link {
 pub(super) struct Part {
     pub(super) cid: Cid,
     pub(super) bytes: u64,
+    /// As in a [`Link`].
+    pub(super) dag_bytes: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +72,15 @@ pub(super) enum Node {
 }
 
 impl Node {
+    pub(super) fn links(&self) -> usize {
+        match self {
+            Self::File(file) => file.parts.len(),
+            Self::Directory(links) => links.len(),
+            Self::Shard(shard) => shard.slots.len(),
+            Self::Symlink => 0,
+        }
+    }
+
     /// The CIDs of all children, in the order of the links.
     pub(super) fn children(&self) -> Vec<Cid> {
         match self {
@@ -106,8 +121,12 @@ pub(super) fn decode(cid: &Cid, block: Vec<u8>) -> Result<Node> {
     let (links, data) = decode_dag_pb(cid, &block)?;
     let unixfs = decode_unixfs(data.ok_or_else(|| invalid("it has no UnixFS data"))?)
         .ok_or_else(|| invalid("its UnixFS data is malformed"))?;
+    let data = unixfs.data.unwrap_or_default();
     match unixfs.kind.ok_or_else(|| invalid("it has no type"))? {
         TYPE_RAW | TYPE_FILE => file_node(cid, links, unixfs).map(Node::File),
+        TYPE_DIRECTORY if !data.is_empty() || !unixfs.block_sizes.is_empty() => {
+            Err(invalid("a directory holds data"))
+        }
         TYPE_DIRECTORY => Ok(Node::Directory(links)),
         TYPE_SHARD => shard_node(cid, links, &unixfs).map(Node::Shard),
         TYPE_SYMLINK => Ok(Node::Symlink),
@@ -120,6 +139,7 @@ pub(super) fn decode(cid: &Cid, block: Vec<u8>) -> Result<Node> {
 }
 
 fn file_node(cid: &Cid, links: Vec<Link>, unixfs: UnixFs<'_>) -> Result<FileNode> {
+    let data = unixfs.data.unwrap_or_default();
     if links.len() != unixfs.block_sizes.len() {
         return Err(ContentError::node(
             cid,
@@ -129,7 +149,7 @@ fn file_node(cid: &Cid, links: Vec<Link>, unixfs: UnixFs<'_>) -> Result<FileNode
     let bytes = unixfs
         .block_sizes
         .iter()
-        .try_fold(unixfs.data.len() as u64, |sum, size| sum.checked_add(*size))
+        .try_fold(data.len() as u64, |sum, size| sum.checked_add(*size))
         .ok_or_else(|| ContentError::node(cid, "the sizes of its parts overflow"))?;
     if let Some(declared) = unixfs.file_size.filter(|declared| *declared != bytes) {
         return Err(ContentError::SizeMismatch {
@@ -144,10 +164,11 @@ fn file_node(cid: &Cid, links: Vec<Link>, unixfs: UnixFs<'_>) -> Result<FileNode
         .map(|(link, bytes)| Part {
             cid: link.cid,
             bytes,
+            dag_bytes: link.dag_bytes,
         })
         .collect();
     Ok(FileNode {
-        data: unixfs.data.to_vec(),
+        data: data.to_vec(),
         parts,
         bytes,
     })
@@ -164,6 +185,11 @@ fn shard_node(cid: &Cid, links: Vec<Link>, unixfs: &UnixFs<'_>) -> Result<ShardN
         .ok_or_else(|| {
             invalid("the fanout of a sharded directory must be a power of two from 8 to 1024")
         })?;
+    if unixfs.data.unwrap_or_default().len() as u64 > fanout / 8 {
+        return Err(invalid(
+            "the bits of a sharded directory are more than its fanout",
+        ));
+    }
     let prefix = slot_digits(fanout);
     let mut slots = Vec::with_capacity(links.len());
     let mut next_free = 0;
@@ -201,23 +227,15 @@ fn slot_digits(fanout: u64) -> usize {
 }
 
 /// A node of a file that is in several parts.
-pub(super) fn encode_file(parts: &[(Part, u64)]) -> Encoded {
+pub(super) fn encode_file(parts: &[Part]) -> Encoded {
     let mut unixfs = Vec::new();
     write_number(&mut unixfs, 1, TYPE_FILE);
-    write_number(
-        &mut unixfs,
-        3,
-        parts.iter().map(|(part, _)| part.bytes).sum(),
-    );
-    for (part, _) in parts {
+    write_number(&mut unixfs, 3, parts.iter().map(|part| part.bytes).sum());
+    for part in parts {
         write_number(&mut unixfs, 4, part.bytes);
     }
-    encode_dag_pb(
-        parts
-            .iter()
-            .map(|(part, dag_bytes)| (&part.cid, "", *dag_bytes)),
-        &unixfs,
-    )
+    let links = parts.iter().map(|part| (&part.cid, "", part.dag_bytes));
+    encode_dag_pb(links, &unixfs)
 }
 
 /// A directory in one block. The links must be in order of their names.
@@ -350,21 +368,18 @@ fn decode_link(mut message: &[u8]) -> Option<Link> {
     let (mut cid, mut name, mut dag_bytes) = (None, None, None);
     while !message.is_empty() {
         match next_field(&mut message)? {
-            Field::Bytes(1, bytes) if cid.is_none() => {
-                let parsed = Cid::try_from(bytes).ok()?;
-                cid = (parsed.encoded_len() == bytes.len()).then_some(parsed);
-                cid?;
-            }
-            Field::Bytes(2, bytes) if name.is_none() => {
-                name = Some(str::from_utf8(bytes).ok()?.to_owned())
-            }
-            Field::Number(3, value) if dag_bytes.is_none() => dag_bytes = Some(value),
+            Field::Bytes(1, bytes) => set(&mut cid, bytes)?,
+            Field::Bytes(2, bytes) if bytes.len() <= LINK_NAME_BYTES_MAX => set(&mut name, bytes)?,
+            Field::Number(3, value) => set(&mut dag_bytes, value)?,
             Field::Bytes(..) | Field::Number(..) => return None,
         }
     }
-    Some(Link {
-        cid: cid?,
-        name: name.unwrap_or_default(),
+    let cid_bytes = cid?;
+    let cid = Cid::try_from(cid_bytes).ok()?;
+    // The parser ignores what follows a CID.
+    (cid.encoded_len() == cid_bytes.len()).then_some(Link {
+        cid,
+        name: str::from_utf8(name.unwrap_or_default()).ok()?.to_owned(),
         dag_bytes: dag_bytes.unwrap_or_default(),
     })
 }
@@ -372,31 +387,43 @@ fn decode_link(mut message: &[u8]) -> Option<Link> {
 #[derive(Default)]
 struct UnixFs<'a> {
     kind: Option<u64>,
-    data: &'a [u8],
+    data: Option<&'a [u8]>,
     file_size: Option<u64>,
     block_sizes: Vec<u64>,
     hash_type: Option<u64>,
     fanout: Option<u64>,
+    /// Permissions are read and forgotten, as is the time of modification: they are not part of the content.
+    mode: Option<u64>,
+    modified: Option<&'a [u8]>,
 }
 
+/// Reads the fields that UnixFS 1.5 has, each once. Others are refused: a node that holds no part of a file must be small,
+/// or hashing it would be work that no budget counts.
 fn decode_unixfs(mut message: &[u8]) -> Option<UnixFs<'_>> {
     let mut unixfs = UnixFs::default();
     while !message.is_empty() {
         match next_field(&mut message)? {
-            Field::Number(1, value) => unixfs.kind = Some(value),
-            Field::Bytes(2, bytes) => unixfs.data = bytes,
-            Field::Number(3, value) => unixfs.file_size = Some(value),
+            Field::Number(1, value) => set(&mut unixfs.kind, value)?,
+            Field::Bytes(2, bytes) => set(&mut unixfs.data, bytes)?,
+            Field::Number(3, value) => set(&mut unixfs.file_size, value)?,
             Field::Number(4, value) => unixfs.block_sizes.push(value),
             Field::Bytes(4, mut packed) => {
                 while !packed.is_empty() {
                     unixfs.block_sizes.push(next_varint(&mut packed)?);
                 }
             }
-            Field::Number(5, value) => unixfs.hash_type = Some(value),
-            Field::Number(6, value) => unixfs.fanout = Some(value),
-            // Mode, modification time, and what later versions add: not part of the content.
-            Field::Number(..) | Field::Bytes(..) => {}
+            Field::Number(5, value) => set(&mut unixfs.hash_type, value)?,
+            Field::Number(6, value) => set(&mut unixfs.fanout, value)?,
+            Field::Number(7, value) => set(&mut unixfs.mode, value)?,
+            Field::Bytes(8, bytes) if bytes.len() <= MODIFIED_BYTES_MAX => {
+                set(&mut unixfs.modified, bytes)?;
+            }
+            Field::Number(..) | Field::Bytes(..) => return None,
         }
     }
     Some(unixfs)
+}
+
+fn set<T>(field: &mut Option<T>, value: T) -> Option<()> {
+    field.replace(value).is_none().then_some(())
 }
