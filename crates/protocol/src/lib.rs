@@ -10,6 +10,7 @@ pub mod client;
 pub mod deployment;
 pub mod error;
 pub mod ids;
+pub mod login;
 pub mod money;
 pub mod receipt;
 pub mod signing;

@@ -128,7 +128,7 @@ impl Domain {
 }
 
 /// Seconds as the contract's `uint40`. Larger values have no meaning on chain; they saturate, and `open` refuses them.
-fn u40(seconds: u64) -> U40 {
+pub(crate) fn u40(seconds: u64) -> U40 {
     U40::try_from(seconds).unwrap_or(U40::MAX)
 }
 
@@ -145,24 +145,7 @@ pub enum Message {
     /// The node gives the attempt back.
     Release { job_id: JobId, attempt: AttemptNumber },
     /// The node wants to belong to this provider; `expires` in unix seconds.
-    Enroll {
-        node: NodeId,
-        #[serde(with = "address_text")]
-        provider: Address,
-        expires: u64,
-    },
-}
-
-mod address_text {
-    use super::{Address, Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
-        address.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
-        Address::deserialize(deserializer)
-    }
+    Enroll { node: NodeId, provider: Address, expires: u64 },
 }
 
 /// A secp256k1 signature in 64 bytes (EIP-2098).

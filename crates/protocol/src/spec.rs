@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::content::IpfsUri;
+use crate::content::ContentUri;
 use crate::ids::SpecHash;
 
 /// The only version of the format so far.
@@ -395,7 +395,7 @@ impl JobSpec {
                 return Err(invalid(field("uri"), format!("is longer than {URI_BYTES_MAX} bytes")));
             }
             if input.uri.starts_with("ipfs://") {
-                input.uri.parse::<IpfsUri>().map_err(|error| invalid(field("uri"), error.to_string()))?;
+                input.uri.parse::<ContentUri>().map_err(|error| invalid(field("uri"), error.to_string()))?;
                 if input.sha256.is_some() {
                     return Err(invalid(field("sha256"), "is for https only: a CID names its content already"));
                 }

@@ -824,48 +824,47 @@ fn an_output_may_hold_files_and_directories_only() {
 fn an_output_stays_within_its_budgets() {
     let place = tempfile::tempdir().unwrap();
     write_file(place.path(), "a/b/c", &grist(100, 1));
-    // A hole of a gigabyte takes no disk; it must not take an hour either.
-    fs::File::create(place.path().join("hole"))
-        .unwrap()
-        .set_len(1 << 30)
-        .unwrap();
-    let cases = [
-        (
-            Limits {
-                bytes_max: 1 << 20,
-                ..Limits::default()
-            },
-            Limit::Bytes(1 << 20),
-        ),
-        (
-            Limits {
-                files_max: 4,
-                ..Limits::default()
-            },
-            Limit::Files(4),
-        ),
-        (
-            Limits {
-                depth_max: 1,
-                ..Limits::default()
-            },
-            Limit::Depth(1),
-        ),
-    ];
-    for (limits, limit) in cases {
+    let refusals = |limits: Limits, limit: Limit| {
         let store = MemoryStore::default();
         assert_limit(add_dir(&store, place.path(), &limits).unwrap_err(), limit);
         assert_limit(Manifest::of_dir(place.path(), &limits).unwrap_err(), limit);
-    }
-    fs::remove_file(place.path().join("hole")).unwrap();
-    let enough = Limits {
+        assert!(store.is_empty());
+    };
+    let fit = Limits {
         bytes_max: 100,
         files_max: 4,
         depth_max: 2,
         ..Limits::default()
     };
-    add_dir(&MemoryStore::default(), place.path(), &enough).unwrap();
-    Manifest::of_dir(place.path(), &enough).unwrap();
+    refusals(
+        Limits {
+            bytes_max: 99,
+            ..fit
+        },
+        Limit::Bytes(99),
+    );
+    refusals(
+        Limits {
+            files_max: 3,
+            ..fit
+        },
+        Limit::Files(3),
+    );
+    refusals(
+        Limits {
+            depth_max: 1,
+            ..fit
+        },
+        Limit::Depth(1),
+    );
+    add_dir(&MemoryStore::default(), place.path(), &fit).unwrap();
+    Manifest::of_dir(place.path(), &fit).unwrap();
+
+    // A hole of a terabyte takes no disk; it must not take a day either.
+    fs::remove_dir_all(place.path().join("a")).unwrap();
+    let hole = fs::File::create(place.path().join("hole")).unwrap();
+    hole.set_len(1 << 40).unwrap();
+    refusals(Limits::default(), Limit::Bytes(64 << 30));
 }
 
 #[test]
