@@ -310,7 +310,7 @@ fn percent(part: u32, whole: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Confusion;
+    use super::{CELL, Confusion, LEFT, TOP};
     use crate::dataset::CLASSES;
 
     /// Three images of each digit read correctly, and twice an 8 read as a 1.
@@ -337,22 +337,33 @@ mod tests {
         );
     }
 
-    /// The cells' numbers, by row: the texts of that size and no other.
-    fn numbers(svg: &str) -> Vec<u32> {
+    /// The cells' numbers, each where it is drawn.
+    fn numbers(svg: &str) -> [[u32; CLASSES]; CLASSES] {
         let document = roxmltree::Document::parse(svg).expect("well-formed XML");
-        let cells = document
+        let mut numbers = [[u32::MAX; CLASSES]; CLASSES];
+        for cell in document
             .descendants()
-            .filter(|node| node.attribute("font-size") == Some("17"));
-        cells
-            .map(|cell| cell.text().expect("a number").parse().expect("a number"))
-            .collect()
+            .filter(|node| node.attribute("font-size") == Some("17"))
+        {
+            let place = |axis: &str, start: u32| -> usize {
+                let at: u32 = cell
+                    .attribute(axis)
+                    .expect("placed")
+                    .parse()
+                    .expect("a number");
+                ((at - start) / CELL) as usize
+            };
+            let number = cell.text().expect("a number").parse().expect("a number");
+            numbers[place("y", TOP)][place("x", LEFT)] = number;
+        }
+        numbers
     }
 
     #[test]
     fn draws_every_count_in_its_place() {
         let confusion = confusion();
         let svg = confusion.svg();
-        assert_eq!(numbers(&svg), confusion.counts.concat());
+        assert_eq!(numbers(&svg), confusion.counts);
         for text in [
             "93.8 % of 32 held-out images",
             ">Digit written<",
@@ -370,7 +381,7 @@ mod tests {
             counts: [[0; CLASSES]; CLASSES],
         }
         .svg();
-        assert_eq!(numbers(&svg), [0; CLASSES * CLASSES]);
+        assert_eq!(numbers(&svg), [[0; CLASSES]; CLASSES]);
         assert!(!svg.contains("NaN"));
     }
 }
