@@ -6,13 +6,14 @@ import {EIP712} from "solady/utils/EIP712.sol";
 import {ReentrancyGuard} from "solady/utils/ReentrancyGuard.sol";
 
 import {IJobMarket} from "./interfaces/IJobMarket.sol";
-import {Job, JobSlot} from "./libraries/JobSlot.sol";
+import {JobSlot, Slot} from "./libraries/JobSlot.sol";
 import {Transfers} from "./libraries/Transfers.sol";
 
 /// @title JobMarket
 /// @notice See `IJobMarket`.
-/// @dev Every function that calls out is guarded against re-entry and writes the job's new state first. The others
-/// make no call, so entering them from a receiver or token is the same as calling them afterwards.
+/// @dev Whoever calls out, to pay or to take a token, writes all new state first: entering any verb from a receiver
+/// or a token is the same as calling it afterwards. Only a token deposit is measured by a balance, so only that is
+/// guarded, against a second deposit inside the first. Nothing else reads a balance.
 contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     /* CONSTANTS */
 
@@ -52,8 +53,8 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         uint128 bondLimit;
     }
 
-    /// @dev Words packed by `JobSlot`. An ended job keeps its word, so an id is opened at most once.
-    mapping(bytes32 id => uint256 word) private _jobs;
+    /// @dev An ended job keeps its slot, so an id is opened at most once.
+    mapping(bytes32 id => Slot) private _jobs;
     mapping(address node => Node) private _nodes;
     mapping(address provider => mapping(address scheduler => mapping(address token => Approval))) private
         _approvals;
@@ -66,17 +67,16 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     /* JOBS: THE SUBMITTER */
 
     /// @inheritdoc IJobMarket
-    function open(Terms calldata t) external payable returns (bytes32 id) {
+    function open(Terms calldata terms) external payable returns (bytes32 id) {
+        Terms memory t = terms;
         if (msg.sender != t.submitter) revert NotSubmitter(msg.sender, t.submitter);
         _checkTerms(t);
-        Job memory j;
-        (id, j) = _load(t);
-        _require(j.state == State.None, id, j);
+        Slot s;
+        (id, s) = _load(terms);
+        _requireState(s.state() == State.None, id, s);
 
-        j.state = State.Open;
-        j.at = _now();
-        _store(id, j);
-        emit Opened(id, t.submitter, t.scheduler, t);
+        _jobs[id] = s.move(State.Open, _now(), 0);
+        _emitOpened(id, t);
 
         if (t.token == address(0)) {
             if (msg.value != t.bounty) revert WrongValue(msg.value, t.bounty);
@@ -87,28 +87,24 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     }
 
     /// @inheritdoc IJobMarket
-    function cancel(Terms calldata t) external nonReentrant {
+    function cancel(Terms calldata t) external {
         if (msg.sender != t.submitter) revert NotSubmitter(msg.sender, t.submitter);
-        (bytes32 id, Job memory j) = _load(t);
-        _require(j.state == State.Open || j.state == State.None, id, j);
+        (bytes32 id, Slot s) = _load(t);
+        _requireState(s.state() == State.Open || s.state() == State.None, id, s);
 
-        uint256 amount = j.state == State.Open ? t.bounty : 0;
-        j.state = State.Cancelled;
-        j.at = _now();
-        _store(id, j);
+        uint256 amount = s.state() == State.Open ? t.bounty : 0;
+        _jobs[id] = s.move(State.Cancelled, _now(), 0);
         emit Cancelled(id, amount);
         _pay(t.token, t.submitter, amount);
     }
 
     /// @inheritdoc IJobMarket
-    function refund(Terms calldata t) external nonReentrant {
-        (bytes32 id, Job memory j) = _load(t);
-        _require(j.state == State.Open || j.state == State.Assigned, id, j);
+    function refund(Terms calldata t) external {
+        (bytes32 id, Slot s) = _load(t);
+        _requireState(s.state() == State.Open || s.state() == State.Assigned, id, s);
         if (_now() <= t.deadline) revert DeadlineNotPassed(t.deadline);
 
-        j.state = State.Refunded;
-        j.at = _now();
-        _store(id, j);
+        _jobs[id] = s.move(State.Refunded, _now(), 0);
         emit Refunded(id, t.bounty);
         _pay(t.token, t.submitter, t.bounty);
     }
@@ -118,16 +114,16 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     /// @inheritdoc IJobMarket
     function assign(Terms calldata t, address node_, uint16 attempt) external {
         if (msg.sender != t.scheduler) revert NotScheduler(msg.sender, t.scheduler);
-        (bytes32 id, Job memory j) = _load(t);
-        if (j.state == State.Assigned) {
-            uint40 end = _leaseEnd(t, j);
+        (bytes32 id, Slot s) = _load(t);
+        if (s.state() == State.Assigned) {
+            uint40 end = _leaseEnd(t, s);
             if (_now() <= end) revert LeaseRunning(end);
-            emit Lapsed(id, j.attempt);
+            emit Lapsed(id, s.attempt());
         } else {
-            _require(j.state == State.Open, id, j);
+            _requireState(s.state() == State.Open, id, s);
         }
         if (_now() > t.deadline) revert DeadlinePassed(t.deadline);
-        if (attempt != uint256(j.attempt) + 1) revert WrongAttempt(attempt, uint256(j.attempt) + 1);
+        if (attempt != uint256(s.attempt()) + 1) revert WrongAttempt(attempt, uint256(s.attempt()) + 1);
 
         Node memory n = _nodes[node_];
         if (n.provider == address(0)) revert NotEnrolled(node_);
@@ -136,32 +132,25 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
             revert SchedulerNotApproved(n.provider, t.scheduler, t.token);
         }
 
-        j.state = State.Assigned;
-        j.node = node_;
-        j.at = _now();
-        j.assignedAt = _now();
-        j.attempt = attempt;
-        j.flags = 0;
-        _store(id, j);
+        _jobs[id] = s.assign(node_, attempt, _now());
         emit Assigned(id, node_, n.provider, attempt);
     }
 
     /// @inheritdoc IJobMarket
     function callIn(Terms calldata t) external {
         if (msg.sender != t.scheduler) revert NotScheduler(msg.sender, t.scheduler);
-        (bytes32 id, Job memory j) = _load(t);
-        _require(j.state == State.Assigned, id, j);
+        (bytes32 id, Slot s) = _load(t);
+        _requireState(s.state() == State.Assigned, id, s);
 
-        uint40 end = _leaseEnd(t, j);
-        if (j.flags & JobSlot.CALLED_IN != 0) revert AlreadyCalledIn(end);
-        uint40 earliest = j.at + t.leaseSeconds / CALL_IN_LEASE_PART;
+        uint40 end = _leaseEnd(t, s);
+        if (s.flags() & JobSlot.CALLED_IN != 0) revert AlreadyCalledIn(end);
+        uint40 earliest = s.at() + t.leaseSeconds / CALL_IN_LEASE_PART;
         if (_now() < earliest) revert CallInTooEarly(earliest);
         if (_now() + t.graceSeconds >= end) revert CallInWithoutEffect(end);
 
-        j.at = _now();
-        j.flags |= JobSlot.CALLED_IN;
-        _store(id, j);
-        emit CalledIn(id, j.attempt, _leaseEnd(t, j));
+        s = s.move(State.Assigned, _now(), JobSlot.CALLED_IN);
+        _jobs[id] = s;
+        emit CalledIn(id, s.attempt(), _leaseEnd(t, s));
     }
 
     /// @inheritdoc IJobMarket
@@ -169,101 +158,90 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         if (msg.sender != t.scheduler && msg.sender != t.submitter) {
             revert NotSchedulerOrSubmitter(msg.sender, t.scheduler, t.submitter);
         }
-        (bytes32 id, Job memory j) = _load(t);
-        _require(j.state == State.Assigned, id, j);
-        uint40 until = _leaseEnd(t, j);
+        (bytes32 id, Slot s) = _load(t);
+        _requireState(s.state() == State.Assigned, id, s);
+        uint40 until = _leaseEnd(t, s);
         if (msg.sender != t.scheduler) until += t.graceSeconds;
         if (_now() <= until) revert LeaseRunning(until);
 
-        emit Lapsed(id, j.attempt);
-        _reopen(id, j);
+        emit Lapsed(id, s.attempt());
+        _jobs[id] = s.reopen(_now());
     }
 
     /// @inheritdoc IJobMarket
-    function settle(Terms calldata t, bytes32 receiptHash, Signature calldata signature)
-        external
-        nonReentrant
-    {
+    function settle(Terms calldata t, bytes32 receiptHash, Signature calldata signature) external {
         if (msg.sender != t.scheduler) revert NotScheduler(msg.sender, t.scheduler);
-        (bytes32 id, Job memory j) = _load(t);
-        if (j.state == State.Assigned) {
+        (bytes32 id, Slot s) = _load(t);
+        if (s.state() == State.Assigned) {
             if (_now() > t.deadline) revert DeadlinePassed(t.deadline);
         } else {
-            _require(j.state == State.Published, id, j);
-            uint40 until = j.at + t.challengeWindow;
+            _requireState(s.state() == State.Published, id, s);
+            uint40 until = s.at() + t.challengeWindow;
             if (_now() > until) revert WindowClosed(until);
         }
-        _checkResult(id, j, receiptHash, signature);
+        _checkResult(id, s, receiptHash, signature);
 
-        j.state = t.holdSeconds == 0 ? State.Paid : State.Held;
-        j.at = _now();
-        j.flags = JobSlot.SETTLED;
-        _store(id, j);
-        emit Settled(id, j.node, j.attempt, receiptHash);
-        if (j.state == State.Paid) _payOut(t, id, j);
+        s = s.move(t.holdSeconds == 0 ? State.Paid : State.Held, _now(), JobSlot.SETTLED);
+        _jobs[id] = s;
+        emit Settled(id, s.node(), s.attempt(), receiptHash);
+        if (t.holdSeconds == 0) _payOut(t, id, s);
     }
 
     /* JOBS: THE NODE AND ITS PROVIDER */
 
     /// @inheritdoc IJobMarket
     function renew(Terms calldata t, uint40 issuedAt, Signature calldata signature) external {
-        (bytes32 id, Job memory j) = _load(t);
-        _requireLease(t, id, j);
+        (bytes32 id, Slot s) = _load(t);
+        _requireLease(t, id, s);
         if (issuedAt > _now()) revert RenewalFromFuture(issuedAt, _now());
         uint40 expiry = issuedAt + t.graceSeconds;
         if (_now() > expiry) revert RenewalExpired(issuedAt, expiry);
-        if (issuedAt <= j.at) revert RenewalNotNewer(issuedAt, j.at);
-        _checkSignature(j.node, keccak256(abi.encode(RENEW_TYPEHASH, id, j.attempt, issuedAt)), signature);
+        if (issuedAt <= s.at()) revert RenewalNotNewer(issuedAt, s.at());
+        _checkSignature(s.node(), keccak256(abi.encode(RENEW_TYPEHASH, id, s.attempt(), issuedAt)), signature);
 
-        j.at = issuedAt;
-        j.flags &= ~JobSlot.CALLED_IN;
-        _store(id, j);
-        emit Renewed(id, j.attempt, _leaseEnd(t, j));
+        s = s.move(State.Assigned, issuedAt, 0);
+        _jobs[id] = s;
+        emit Renewed(id, s.attempt(), _leaseEnd(t, s));
     }
 
     /// @inheritdoc IJobMarket
     function release(Terms calldata t, Signature calldata signature) external {
-        (bytes32 id, Job memory j) = _load(t);
-        _requireLease(t, id, j);
-        if (msg.sender != _nodes[j.node].provider) {
-            _checkSignature(j.node, keccak256(abi.encode(RELEASE_TYPEHASH, id, j.attempt)), signature);
+        (bytes32 id, Slot s) = _load(t);
+        _requireLease(t, id, s);
+        if (msg.sender != _nodes[s.node()].provider) {
+            _checkSignature(s.node(), keccak256(abi.encode(RELEASE_TYPEHASH, id, s.attempt())), signature);
         }
 
-        emit Released(id, j.attempt);
-        _reopen(id, j);
+        emit Released(id, s.attempt());
+        _jobs[id] = s.reopen(_now());
     }
 
     /// @inheritdoc IJobMarket
     function publish(Terms calldata t, bytes32 receiptHash, Signature calldata signature) external {
-        (bytes32 id, Job memory j) = _load(t);
-        _require(j.state == State.Assigned, id, j);
+        (bytes32 id, Slot s) = _load(t);
+        _requireState(s.state() == State.Assigned, id, s);
         if (_now() > t.deadline) revert DeadlinePassed(t.deadline);
-        _checkResult(id, j, receiptHash, signature);
+        _checkResult(id, s, receiptHash, signature);
 
-        j.state = State.Published;
-        j.at = _now();
-        j.flags = 0;
-        _store(id, j);
-        emit Published(id, j.node, j.attempt, receiptHash);
+        _jobs[id] = s.move(State.Published, _now(), 0);
+        emit Published(id, s.node(), s.attempt(), receiptHash);
     }
 
     /// @inheritdoc IJobMarket
-    function claim(Terms calldata t) external nonReentrant {
-        (bytes32 id, Job memory j) = _load(t);
-        _require(j.state == State.Held || j.state == State.Published, id, j);
-        uint40 until = j.at + (j.state == State.Held ? t.holdSeconds : t.challengeWindow);
+    function claim(Terms calldata t) external {
+        (bytes32 id, Slot s) = _load(t);
+        _requireState(s.state() == State.Held || s.state() == State.Published, id, s);
+        uint40 until = s.at() + (s.state() == State.Held ? t.holdSeconds : t.challengeWindow);
         if (_now() <= until) revert WindowOpen(until);
 
-        j.state = State.Paid;
-        j.at = _now();
-        _store(id, j);
-        _payOut(t, id, j);
+        _jobs[id] = s.move(State.Paid, _now(), s.flags());
+        _payOut(t, id, s);
     }
 
     /* CREDITS */
 
     /// @inheritdoc IJobMarket
-    function withdraw(address token, address to) external nonReentrant returns (uint256 amount) {
+    function withdraw(address token, address to) external returns (uint256 amount) {
         if (to == address(0) || to == address(this)) revert InvalidRecipient(to);
         amount = _credits[msg.sender][token];
         if (amount == 0) revert NothingToWithdraw(msg.sender, token);
@@ -323,14 +301,14 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         view
         returns (State, address, uint40 at, uint40 assignedAt, uint16 attempt, uint8 forfeits, uint8 flags)
     {
-        Job memory j = JobSlot.unpack(_jobs[id]);
-        return (j.state, j.node, j.at, j.assignedAt, j.attempt, j.forfeits, j.flags);
+        Slot s = _jobs[id];
+        return (s.state(), s.node(), s.at(), s.assignedAt(), s.attempt(), s.forfeits(), s.flags());
     }
 
     /// @inheritdoc IJobMarket
     function leaseEnd(Terms calldata t) external view returns (uint40) {
-        (, Job memory j) = _load(t);
-        return j.state == State.Assigned ? _leaseEnd(t, j) : 0;
+        (, Slot s) = _load(t);
+        return s.state() == State.Assigned ? _leaseEnd(t, s) : 0;
     }
 
     /// @inheritdoc IJobMarket
@@ -366,7 +344,7 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     }
 
     /// @dev Hashes the calldata as it is. Terms with stray high bits get an id of their own, which can never be
-    /// opened, because `Opened` decodes every field.
+    /// opened, because `open` decodes every field.
     function _jobId(Terms calldata t) private view returns (bytes32 id) {
         bytes32 typeHash = TERMS_TYPEHASH;
         bytes32 domain = DEPLOYMENT_DOMAIN;
@@ -382,12 +360,12 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         }
     }
 
-    function _checkResult(bytes32 id, Job memory j, bytes32 receiptHash, Signature calldata signature)
+    function _checkResult(bytes32 id, Slot s, bytes32 receiptHash, Signature calldata signature)
         private
         view
     {
-        bytes32 structHash = keccak256(abi.encode(RESULT_TYPEHASH, id, j.attempt, j.node, receiptHash));
-        _checkSignature(j.node, structHash, signature);
+        bytes32 structHash = keccak256(abi.encode(RESULT_TYPEHASH, id, s.attempt(), s.node(), receiptHash));
+        _checkSignature(s.node(), structHash, signature);
     }
 
     /// @dev A signature that recovers to nobody recovers to zero, which `enroll` never lets become a node.
@@ -398,37 +376,24 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
 
     /* INTERNAL: JOBS */
 
-    function _load(Terms calldata t) private view returns (bytes32 id, Job memory j) {
+    function _load(Terms calldata t) private view returns (bytes32 id, Slot s) {
         id = _jobId(t);
-        j = JobSlot.unpack(_jobs[id]);
+        s = _jobs[id];
     }
 
-    function _store(bytes32 id, Job memory j) private {
-        _jobs[id] = JobSlot.pack(j);
+    function _requireState(bool allowed, bytes32 id, Slot s) private pure {
+        if (!allowed) revert WrongState(id, s.state());
     }
 
-    function _reopen(bytes32 id, Job memory j) private {
-        j.state = State.Open;
-        j.node = address(0);
-        j.at = _now();
-        j.assignedAt = 0;
-        j.flags = 0;
-        _store(id, j);
-    }
-
-    function _require(bool allowed, bytes32 id, Job memory j) private pure {
-        if (!allowed) revert WrongState(id, j.state);
-    }
-
-    function _requireLease(Terms calldata t, bytes32 id, Job memory j) private view {
-        _require(j.state == State.Assigned, id, j);
-        uint40 end = _leaseEnd(t, j);
+    function _requireLease(Terms calldata t, bytes32 id, Slot s) private view {
+        _requireState(s.state() == State.Assigned, id, s);
+        uint40 end = _leaseEnd(t, s);
         if (_now() > end) revert LeaseEnded(end);
     }
 
-    function _leaseEnd(Terms calldata t, Job memory j) private pure returns (uint40) {
-        uint40 end = j.at + (j.flags & JobSlot.CALLED_IN != 0 ? t.graceSeconds : t.leaseSeconds);
-        uint40 attemptEnd = j.assignedAt + t.attemptSeconds;
+    function _leaseEnd(Terms calldata t, Slot s) private pure returns (uint40) {
+        uint40 end = s.at() + (s.flags() & JobSlot.CALLED_IN != 0 ? t.graceSeconds : t.leaseSeconds);
+        uint40 attemptEnd = s.assignedAt() + t.attemptSeconds;
         return end < attemptEnd ? end : attemptEnd;
     }
 
@@ -437,22 +402,33 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         return uint40(block.timestamp);
     }
 
+    /// @dev `emit Opened(id, t.submitter, t.scheduler, t)`, without encoding a second time what lies in memory as
+    /// the event wants it.
+    function _emitOpened(bytes32 id, Terms memory t) private {
+        bytes32 topic = Opened.selector;
+        address submitter = t.submitter;
+        address scheduler = t.scheduler;
+        assembly ("memory-safe") {
+            log4(t, 0x220, topic, id, submitter, scheduler)
+        }
+    }
+
     /// @dev So no job exists that cannot complete.
-    function _checkTerms(Terms calldata t) private view {
+    function _checkTerms(Terms memory t) private view {
         if (t.scheduler == address(0) || t.arbiter == address(0)) revert ZeroParty(t.scheduler, t.arbiter);
         if (t.bounty == 0) revert ZeroBounty();
         if (t.fee > t.bounty) revert FeeAboveBounty(t.fee, t.bounty);
         if (t.bond != 0 || t.disputeBond != 0) revert BondNotSupported(t.bond, t.disputeBond);
-        uint256 latest = _now() + MAX_DEADLINE_SECONDS;
-        if (t.deadline < _now() || t.deadline > latest) {
-            revert TermOutOfRange("deadline", t.deadline, _now(), latest);
+        uint256 earliest = _now();
+        if (_outside(t.deadline, earliest, earliest + MAX_DEADLINE_SECONDS)) {
+            revert TermOutOfRange("deadline", t.deadline, earliest, earliest + MAX_DEADLINE_SECONDS);
         }
         uint256 longestGrace = MAX_LEASE_SECONDS / MIN_LEASE_GRACES;
-        if (t.graceSeconds < MIN_GRACE_SECONDS || t.graceSeconds > longestGrace) {
+        if (_outside(t.graceSeconds, MIN_GRACE_SECONDS, longestGrace)) {
             revert TermOutOfRange("graceSeconds", t.graceSeconds, MIN_GRACE_SECONDS, longestGrace);
         }
         uint256 shortestLease = t.graceSeconds * MIN_LEASE_GRACES;
-        if (t.leaseSeconds < shortestLease || t.leaseSeconds > MAX_LEASE_SECONDS) {
+        if (_outside(t.leaseSeconds, shortestLease, MAX_LEASE_SECONDS)) {
             revert TermOutOfRange("leaseSeconds", t.leaseSeconds, shortestLease, MAX_LEASE_SECONDS);
         }
         if (t.attemptSeconds < t.leaseSeconds) {
@@ -461,13 +437,20 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         if (t.holdSeconds > MAX_HOLD_SECONDS) {
             revert TermOutOfRange("holdSeconds", t.holdSeconds, 0, MAX_HOLD_SECONDS);
         }
-        if (t.challengeWindow < MIN_WINDOW_SECONDS || t.challengeWindow > MAX_WINDOW_SECONDS) {
+        if (_outside(t.challengeWindow, MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS)) {
             revert TermOutOfRange(
                 "challengeWindow", t.challengeWindow, MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS
             );
         }
-        if (t.rulingSeconds < MIN_WINDOW_SECONDS || t.rulingSeconds > MAX_WINDOW_SECONDS) {
+        if (_outside(t.rulingSeconds, MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS)) {
             revert TermOutOfRange("rulingSeconds", t.rulingSeconds, MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS);
+        }
+    }
+
+    /// @dev A value below the minimum wraps around, so that one comparison tests both ends.
+    function _outside(uint256 value, uint256 min, uint256 max) private pure returns (bool) {
+        unchecked {
+            return value - min > max - min;
         }
     }
 
@@ -480,10 +463,10 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     }
 
     /// @dev Ends a job with payment. Without a settlement the scheduler has earned no fee.
-    function _payOut(Terms calldata t, bytes32 id, Job memory j) private {
-        address provider = _nodes[j.node].provider;
+    function _payOut(Terms calldata t, bytes32 id, Slot s) private {
+        address provider = _nodes[s.node()].provider;
         uint256 amount = t.bounty - t.fee;
-        if (j.flags & JobSlot.SETTLED != 0) {
+        if (s.flags() & JobSlot.SETTLED != 0) {
             emit Paid(id, provider, amount, t.fee);
             _pay(t.token, provider, amount);
             _pay(t.token, t.scheduler, t.fee);

@@ -3,21 +3,15 @@ pragma solidity 0.8.37;
 
 import {IJobMarket} from "../interfaces/IJobMarket.sol";
 
-/// @notice What the contract stores of a job, unpacked.
-struct Job {
-    IJobMarket.State state;
-    address node;
-    uint40 at;
-    uint40 assignedAt;
-    uint16 attempt;
-    uint8 forfeits;
-    uint8 flags;
-}
-
-/// @title JobSlot
-/// @notice A job in one storage word. From the lowest bit on:
+/// @notice What the contract stores of a job: one word. From the lowest bit on
 /// `state 4 | node 160 | at 32 | assignedAt 32 | attempt 16 | forfeits 8 | flags 3`.
 /// @dev A Solidity struct would spill into a second word. Unix seconds fit 32 bits until 2106.
+type Slot is uint256;
+
+using JobSlot for Slot global;
+
+/// @title JobSlot
+/// @notice Reads the fields of a `Slot` and makes the next one.
 library JobSlot {
     /// @notice The node was called in and has not renewed since.
     uint8 internal constant CALLED_IN = 1;
@@ -31,22 +25,67 @@ library JobSlot {
     uint256 private constant FORFEITS = 244;
     uint256 private constant FLAGS = 252;
 
-    function pack(Job memory j) internal pure returns (uint256) {
-        return uint256(j.state) | uint256(uint160(j.node)) << NODE | uint256(uint32(j.at)) << AT
-            | uint256(uint32(j.assignedAt)) << ASSIGNED_AT | uint256(j.attempt) << ATTEMPT
-            | uint256(j.forfeits) << FORFEITS | uint256(j.flags) << FLAGS;
-    }
+    /// @dev What outlives a change of state: node, assignedAt, attempt and forfeits.
+    uint256 private constant MOVE_KEEPS = (2 ** 160 - 1) << NODE | (2 ** 32 - 1) << ASSIGNED_AT
+        | (2 ** 16 - 1) << ATTEMPT | (2 ** 8 - 1) << FORFEITS;
+    /// @dev What outlives an attempt.
+    uint256 private constant ASSIGN_KEEPS = (2 ** 8 - 1) << FORFEITS;
+    uint256 private constant REOPEN_KEEPS = (2 ** 16 - 1) << ATTEMPT | (2 ** 8 - 1) << FORFEITS;
 
     // Truncation is how a field is cut out of the word.
     // forge-lint: disable-start(unsafe-typecast)
-    function unpack(uint256 word) internal pure returns (Job memory j) {
-        j.state = IJobMarket.State(word & 0xf);
-        j.node = address(uint160(word >> NODE));
-        j.at = uint32(word >> AT);
-        j.assignedAt = uint32(word >> ASSIGNED_AT);
-        j.attempt = uint16(word >> ATTEMPT);
-        j.forfeits = uint8(word >> FORFEITS);
-        j.flags = uint8(word >> FLAGS);
+
+    function state(Slot s) internal pure returns (IJobMarket.State) {
+        return IJobMarket.State(Slot.unwrap(s) & 0xf);
     }
+
+    function node(Slot s) internal pure returns (address) {
+        return address(uint160(Slot.unwrap(s) >> NODE));
+    }
+
+    function at(Slot s) internal pure returns (uint40) {
+        return uint32(Slot.unwrap(s) >> AT);
+    }
+
+    function assignedAt(Slot s) internal pure returns (uint40) {
+        return uint32(Slot.unwrap(s) >> ASSIGNED_AT);
+    }
+
+    function attempt(Slot s) internal pure returns (uint16) {
+        return uint16(Slot.unwrap(s) >> ATTEMPT);
+    }
+
+    function forfeits(Slot s) internal pure returns (uint8) {
+        return uint8(Slot.unwrap(s) >> FORFEITS);
+    }
+
+    function flags(Slot s) internal pure returns (uint8) {
+        return uint8(Slot.unwrap(s) >> FLAGS);
+    }
+
+    /// @notice The same attempt in another state, since `at_`.
+    function move(Slot s, IJobMarket.State state_, uint40 at_, uint8 flags_) internal pure returns (Slot) {
+        return Slot.wrap(
+            Slot.unwrap(s) & MOVE_KEEPS | uint256(state_) | uint256(uint32(at_)) << AT | uint256(flags_)
+                << FLAGS
+        );
+    }
+
+    /// @notice A new attempt, by `node_`.
+    function assign(Slot s, address node_, uint16 attempt_, uint40 at_) internal pure returns (Slot) {
+        return Slot.wrap(
+            Slot.unwrap(s) & ASSIGN_KEEPS | uint256(IJobMarket.State.Assigned) | uint256(uint160(node_))
+                << NODE | uint256(uint32(at_)) << AT | uint256(uint32(at_)) << ASSIGNED_AT | uint256(attempt_)
+                << ATTEMPT
+        );
+    }
+
+    /// @notice Nobody's job again; the attempts so far stay counted.
+    function reopen(Slot s, uint40 at_) internal pure returns (Slot) {
+        return Slot.wrap(
+            Slot.unwrap(s) & REOPEN_KEEPS | uint256(IJobMarket.State.Open) | uint256(uint32(at_)) << AT
+        );
+    }
+
     // forge-lint: disable-end(unsafe-typecast)
 }

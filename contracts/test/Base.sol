@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {JobMarket} from "../src/JobMarket.sol";
+import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
+import {IERC20} from "../src/libraries/Transfers.sol";
+import {TestToken} from "./mocks/TestToken.sol";
+import {Vm} from "./Vm.sol";
+
+/// @notice What every test of the market starts from: the parties, their keys and signatures, and jobs brought to
+/// a given state through the real verbs.
+abstract contract Base {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    uint256 internal constant NODE_KEY = 0xA0DE;
+    uint256 internal constant OTHER_NODE_KEY = 0xB0DE;
+    uint256 internal constant START = 1_800_000_000;
+    uint128 internal constant BOUNTY = 1 ether;
+    uint128 internal constant FEE = 0.025 ether;
+    address internal constant NATIVE = address(0);
+
+    address internal immutable SUBMITTER = vm.addr(0xA11CE);
+    address internal immutable SCHEDULER = vm.addr(0x5CED);
+    address internal immutable ARBITER = vm.addr(0xA4B1);
+    address internal immutable PROVIDER = vm.addr(0xACE1);
+    address internal immutable OTHER_PROVIDER = vm.addr(0xACE2);
+    address internal immutable STRANGER = vm.addr(0xBAD);
+    address internal immutable NODE = vm.addr(NODE_KEY);
+    address internal immutable OTHER_NODE = vm.addr(OTHER_NODE_KEY);
+
+    bytes32 internal constant RECEIPT = keccak256("receipt");
+
+    bytes32 private constant TERMS_TYPEHASH = keccak256(
+        "Terms(address submitter,address scheduler,address arbiter,address token,uint128 bounty,uint128 fee,"
+        "uint128 bond,uint128 disputeBond,uint40 deadline,uint32 leaseSeconds,uint32 graceSeconds,"
+        "uint32 attemptSeconds,uint32 holdSeconds,uint32 challengeWindow,uint32 rulingSeconds,bytes32 specHash,"
+        "bytes32 salt)"
+    );
+
+    JobMarket internal market;
+    /// @dev The market's EIP-712 domain, built here and not asked of the market.
+    bytes32 internal domain;
+    TestToken internal token;
+
+    function setUp() public virtual {
+        vm.warp(START);
+        market = new JobMarket();
+        token = new TestToken();
+        domain = _domain(block.chainid, address(market));
+        vm.label(SUBMITTER, "submitter");
+        vm.label(SCHEDULER, "scheduler");
+        vm.label(ARBITER, "arbiter");
+        vm.label(PROVIDER, "provider");
+        vm.label(OTHER_PROVIDER, "other provider");
+        vm.label(STRANGER, "stranger");
+        vm.label(NODE, "node");
+        vm.label(OTHER_NODE, "other node");
+        _enroll(NODE_KEY, PROVIDER);
+        _enroll(OTHER_NODE_KEY, OTHER_PROVIDER);
+        _approve(PROVIDER, NATIVE);
+        _approve(OTHER_PROVIDER, NATIVE);
+        _approve(PROVIDER, address(token));
+        _approve(OTHER_PROVIDER, address(token));
+    }
+
+    /* TERMS */
+
+    function _terms() internal view returns (IJobMarket.Terms memory) {
+        return IJobMarket.Terms({
+            submitter: SUBMITTER,
+            scheduler: SCHEDULER,
+            arbiter: ARBITER,
+            token: NATIVE,
+            bounty: BOUNTY,
+            fee: FEE,
+            bond: 0,
+            disputeBond: 0,
+            deadline: uint40(START + 1 days),
+            leaseSeconds: 3600,
+            graceSeconds: 120,
+            attemptSeconds: 6 hours,
+            holdSeconds: 0,
+            challengeWindow: 1 days,
+            rulingSeconds: 7 days,
+            specHash: keccak256("spec"),
+            salt: keccak256("salt")
+        });
+    }
+
+    function _heldTerms() internal view returns (IJobMarket.Terms memory t) {
+        t = _terms();
+        t.holdSeconds = 2 hours;
+    }
+
+    function _tokenTerms(address token_) internal view returns (IJobMarket.Terms memory t) {
+        t = _terms();
+        t.token = token_;
+    }
+
+    /* NODES */
+
+    function _enroll(uint256 nodeKey, address provider) internal {
+        uint40 expires = uint40(block.timestamp);
+        IJobMarket.Signature memory s = _signEnroll(nodeKey, provider, expires);
+        vm.prank(provider);
+        market.enroll(vm.addr(nodeKey), expires, s);
+    }
+
+    function _approve(address provider, address token_) internal {
+        vm.prank(provider);
+        market.approveScheduler(SCHEDULER, token_, 0);
+    }
+
+    /* SIGNATURES */
+
+    function _digest(bytes32 structHash) internal view returns (bytes32) {
+        return keccak256(abi.encodePacked(hex"1901", domain, structHash));
+    }
+
+    function _domain(uint256 chainId, address verifyingContract) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                keccak256(
+                    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+                ),
+                keccak256("Gristmill"),
+                keccak256("1"),
+                chainId,
+                verifyingContract
+            )
+        );
+    }
+
+    function _id(IJobMarket.Terms memory t) internal view returns (bytes32) {
+        return _digest(keccak256(abi.encode(TERMS_TYPEHASH, t)));
+    }
+
+    function _sign(uint256 key, bytes32 structHash) internal view returns (IJobMarket.Signature memory s) {
+        (s.r, s.vs) = vm.signCompact(key, _digest(structHash));
+    }
+
+    function _signEnroll(uint256 nodeKey, address provider, uint40 expires)
+        internal
+        view
+        returns (IJobMarket.Signature memory)
+    {
+        bytes32 typeHash = keccak256("Enroll(address node,address provider,uint40 expires)");
+        return _sign(nodeKey, keccak256(abi.encode(typeHash, vm.addr(nodeKey), provider, expires)));
+    }
+
+    function _signResult(uint256 nodeKey, bytes32 id, uint16 attempt)
+        internal
+        view
+        returns (IJobMarket.Signature memory)
+    {
+        bytes32 typeHash = keccak256("Result(bytes32 jobId,uint16 attempt,address node,bytes32 receiptHash)");
+        return _sign(nodeKey, keccak256(abi.encode(typeHash, id, attempt, vm.addr(nodeKey), RECEIPT)));
+    }
+
+    function _signFailure(uint256 nodeKey, bytes32 id, uint16 attempt)
+        internal
+        view
+        returns (IJobMarket.Signature memory)
+    {
+        bytes32 typeHash = keccak256("Failure(bytes32 jobId,uint16 attempt,address node,bytes32 receiptHash)");
+        return _sign(nodeKey, keccak256(abi.encode(typeHash, id, attempt, vm.addr(nodeKey), RECEIPT)));
+    }
+
+    function _signRenew(uint256 nodeKey, bytes32 id, uint16 attempt, uint40 issuedAt)
+        internal
+        view
+        returns (IJobMarket.Signature memory)
+    {
+        bytes32 typeHash = keccak256("Renew(bytes32 jobId,uint16 attempt,uint40 issuedAt)");
+        return _sign(nodeKey, keccak256(abi.encode(typeHash, id, attempt, issuedAt)));
+    }
+
+    function _signRelease(uint256 nodeKey, bytes32 id, uint16 attempt)
+        internal
+        view
+        returns (IJobMarket.Signature memory)
+    {
+        return _sign(
+            nodeKey, keccak256(abi.encode(keccak256("Release(bytes32 jobId,uint16 attempt)"), id, attempt))
+        );
+    }
+
+    function _noSignature() internal pure returns (IJobMarket.Signature memory s) {}
+
+    /* JOBS IN A STATE */
+
+    /// @dev Gives the submitter what the terms ask for, and nothing more.
+    function _fund(IJobMarket.Terms memory t) internal returns (uint256 value) {
+        if (t.token == NATIVE) {
+            vm.deal(t.submitter, t.submitter.balance + t.bounty);
+            return t.bounty;
+        }
+        TestToken(t.token).mint(t.submitter, t.bounty);
+        vm.prank(t.submitter);
+        TestToken(t.token).approve(address(market), t.bounty);
+    }
+
+    function _open(IJobMarket.Terms memory t) internal returns (bytes32 id) {
+        uint256 value = _fund(t);
+        vm.prank(t.submitter);
+        id = market.open{value: value}(t);
+    }
+
+    function _assign(IJobMarket.Terms memory t, address node, uint16 attempt) internal {
+        vm.prank(t.scheduler);
+        market.assign(t, node, attempt);
+    }
+
+    function _openAndAssign(IJobMarket.Terms memory t) internal returns (bytes32 id) {
+        id = _open(t);
+        _assign(t, NODE, 1);
+    }
+
+    function _callIn(IJobMarket.Terms memory t) internal {
+        vm.prank(t.scheduler);
+        market.callIn(t);
+    }
+
+    function _settle(IJobMarket.Terms memory t, uint256 nodeKey, uint16 attempt) internal {
+        IJobMarket.Signature memory s = _signResult(nodeKey, _id(t), attempt);
+        vm.prank(t.scheduler);
+        market.settle(t, RECEIPT, s);
+    }
+
+    function _publish(IJobMarket.Terms memory t, uint256 nodeKey, uint16 attempt) internal {
+        IJobMarket.Signature memory s = _signResult(nodeKey, _id(t), attempt);
+        vm.prank(vm.addr(nodeKey));
+        market.publish(t, RECEIPT, s);
+    }
+
+    function _openAndHold() internal returns (IJobMarket.Terms memory t, bytes32 id) {
+        t = _heldTerms();
+        id = _openAndAssign(t);
+        _settle(t, NODE_KEY, 1);
+    }
+
+    function _openAndPublish() internal returns (IJobMarket.Terms memory t, bytes32 id) {
+        t = _terms();
+        id = _openAndAssign(t);
+        _publish(t, NODE_KEY, 1);
+    }
+
+    /* ASSERTIONS */
+
+    function _state(bytes32 id) internal view returns (IJobMarket.State state) {
+        (state,,,,,,) = market.job(id);
+    }
+
+    function _assertState(bytes32 id, IJobMarket.State expected) internal view {
+        vm.assertEq(uint256(_state(id)), uint256(expected), "state");
+    }
+
+    function _assertJob(
+        bytes32 id,
+        IJobMarket.State state,
+        address node,
+        uint256 at,
+        uint256 assignedAt,
+        uint16 attempt,
+        uint8 flags
+    ) internal view {
+        (
+            IJobMarket.State state_,
+            address node_,
+            uint40 at_,
+            uint40 assignedAt_,
+            uint16 attempt_,
+            uint8 forfeits_,
+            uint8 flags_
+        ) = market.job(id);
+        vm.assertEq(uint256(state_), uint256(state), "state");
+        vm.assertEq(node_, node, "node");
+        vm.assertEq(at_, at, "at");
+        vm.assertEq(assignedAt_, assignedAt, "assignedAt");
+        vm.assertEq(attempt_, attempt, "attempt");
+        vm.assertEq(forfeits_, 0, "forfeits");
+        vm.assertEq(flags_, flags, "flags");
+    }
+
+    function _balance(address token_, address owner) internal view returns (uint256) {
+        return token_ == NATIVE ? owner.balance : IERC20(token_).balanceOf(owner);
+    }
+
+    /// @dev What the parties and the market hold, in one assertion.
+    function _assertBalances(
+        address token_,
+        uint256 submitter,
+        uint256 provider,
+        uint256 scheduler,
+        uint256 escrow
+    ) internal view {
+        vm.assertEq(_balance(token_, SUBMITTER), submitter, "submitter's balance");
+        vm.assertEq(_balance(token_, PROVIDER), provider, "provider's balance");
+        vm.assertEq(_balance(token_, SCHEDULER), scheduler, "scheduler's balance");
+        vm.assertEq(_balance(token_, address(market)), escrow, "market's balance");
+        vm.assertEq(_balance(token_, OTHER_PROVIDER), 0, "other provider's balance");
+        vm.assertEq(_balance(token_, STRANGER), 0, "stranger's balance");
+        vm.assertEq(_balance(token_, ARBITER), 0, "arbiter's balance");
+    }
+
+    function _expectRevert(bytes memory data) internal {
+        vm.expectRevert(data);
+    }
+
+    function _expectWrongState(bytes32 id, IJobMarket.State state) internal {
+        vm.expectRevert(abi.encodeWithSelector(IJobMarket.WrongState.selector, id, state));
+    }
+}
