@@ -4,12 +4,14 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gristmill_protocol::content::{
     self, BlockStore, Cid, ContentError, ContentUri, DirStore, Durability, Limits,
 };
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 /// How much content may come in. All sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -60,7 +62,7 @@ pub struct Stored {
     pub bytes: u64,
 }
 
-/// The blocks that a CAR holds: the path from its root, then everything that the scope asks for.
+/// How much of what a path leads to is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum DagScope {
     /// Only the block at the end of the path.
@@ -78,6 +80,9 @@ pub struct ContentStore {
     quotas: Quotas,
     /// Bytes of all blocks. Counted once at start and kept up to date by every block that comes in.
     stored_bytes: AtomicU64,
+    /// Each upload and each download keeps a thread busy for as long as it takes; these say how many there may be.
+    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) downloads: Arc<Semaphore>,
 }
 
 impl ContentStore {
@@ -85,7 +90,9 @@ impl ContentStore {
     pub fn open(directory: &Path, quotas: Quotas) -> io::Result<Self> {
         let blocks = DirStore::open(directory, Durability::Synced)?;
         let stored_bytes = AtomicU64::new(blocks.bytes()?);
-        Ok(Self { blocks, quotas, stored_bytes })
+        let uploads = Arc::new(Semaphore::new(quotas.uploads_max));
+        let downloads = Arc::new(Semaphore::new(quotas.downloads_max));
+        Ok(Self { blocks, quotas, stored_bytes, uploads, downloads })
     }
 
     /// The quotas that it was opened with.

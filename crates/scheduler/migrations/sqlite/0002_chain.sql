@@ -20,6 +20,8 @@ CREATE INDEX chain_intents_unreported ON chain_intents (id) WHERE failure IS NOT
 
 CREATE TABLE chain_signers (
     address BLOB PRIMARY KEY,
+    -- Who sends for it, under which fence, and until when nobody else may.
+    replica BLOB NOT NULL,
     next_nonce INTEGER NOT NULL,
     fence INTEGER NOT NULL,
     leased_until INTEGER NOT NULL

@@ -139,10 +139,27 @@ pub struct NewTx {
     pub broadcast: Broadcast,
 }
 
-/// Who may send for a signer, and until when.
+/// Names a replica of the scheduler, also after a restart: what it leased before is still its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplicaId(pub [u8; 16]);
+
+/// A replica wants to be the one that sends for a signer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SignerClaim {
+    pub signer: Address,
+    pub replica: ReplicaId,
+    /// Of the lease that this process holds so far.
+    pub fence: Option<u64>,
+    /// The least nonce that the chain accepts now; our own never falls behind it.
+    pub chain_nonce: u64,
+    pub now: Timestamp,
+    pub until: Timestamp,
+}
+
+/// The right to send for a signer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SignerLease {
-    /// Grows with each change of holder: an older holder is not heard.
+    /// Grows with each change of holder and each restart: an older holder is not heard.
     pub fence: u64,
     pub next_nonce: u64,
 }
@@ -188,16 +205,8 @@ pub trait ChainWrites {
     fn fail_intent(&mut self, id: IntentId, reason: &str) -> Result<(), StoreError>;
     /// The rules have heard that the intent failed.
     fn report_intent(&mut self, id: IntentId) -> Result<(), StoreError>;
-    /// Takes or renews the lease on a signer: `None` while somebody else holds it. `fence` is that of the lease held so
-    /// far. `chain_nonce` is the least nonce that the chain accepts now; our own never falls behind it.
-    fn lease_signer(
-        &mut self,
-        signer: Address,
-        fence: Option<u64>,
-        chain_nonce: u64,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Option<SignerLease>, StoreError>;
+    /// Takes or renews a lease on a signer: `None` while another replica holds it.
+    fn lease_signer(&mut self, claim: &SignerClaim) -> Result<Option<SignerLease>, StoreError>;
     /// Takes the next nonce, or nothing where the lease was lost.
     fn take_nonce(&mut self, signer: Address, fence: u64) -> Result<Option<u64>, StoreError>;
     /// Whether the lease with this fence is still the newest.

@@ -13,8 +13,8 @@ use gristmill_protocol::time::Timestamp;
 use super::MemoryRows;
 use crate::store::StoreError;
 use crate::store::chain::{
-    BlockRef, Broadcast, ChainReads, ChainWrites, Enrollment, Inclusion, IntentId, IntentRow, NewTx, SignerLease, TxId,
-    TxRow, TxState,
+    BlockRef, Broadcast, ChainReads, ChainWrites, Enrollment, Inclusion, IntentId, IntentRow, NewTx, ReplicaId, SignerClaim,
+    SignerLease, TxId, TxRow, TxState,
 };
 
 /// All rows. Ids are positions, so they follow the order of insertion as they do in a database.
@@ -23,11 +23,18 @@ pub(crate) struct ChainTables {
     intents: Vec<IntentEntry>,
     subjects: HashMap<(IntentKind, String), IntentId>,
     txs: Vec<(Address, TxRow)>,
-    signers: BTreeMap<Address, (SignerLease, Timestamp)>,
+    signers: BTreeMap<Address, Held>,
     cursor: Option<BlockRef>,
     window: BTreeMap<u64, B256>,
     nodes: BTreeMap<NodeId, Enrollment>,
     approvals: BTreeMap<(Address, Address), (bool, ChainPosition)>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    lease: SignerLease,
+    replica: ReplicaId,
+    until: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -172,40 +179,33 @@ impl ChainWrites for MemoryRows {
         Ok(())
     }
 
-    fn lease_signer(
-        &mut self,
-        signer: Address,
-        fence: Option<u64>,
-        chain_nonce: u64,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Option<SignerLease>, StoreError> {
-        let Some((lease, leased_until)) = self.chain.signers.get_mut(&signer) else {
-            let lease = SignerLease { fence: 1, next_nonce: chain_nonce };
-            self.chain.signers.insert(signer, (lease, until));
+    fn lease_signer(&mut self, claim: &SignerClaim) -> Result<Option<SignerLease>, StoreError> {
+        let Some(held) = self.chain.signers.get_mut(&claim.signer) else {
+            let lease = SignerLease { fence: 1, next_nonce: claim.chain_nonce };
+            self.chain.signers.insert(claim.signer, Held { lease, replica: claim.replica, until: claim.until });
             return Ok(Some(lease));
         };
-        if fence != Some(lease.fence) {
-            if *leased_until > now {
-                return Ok(None);
-            }
-            lease.fence += 1;
+        if held.replica != claim.replica && held.until > claim.now {
+            return Ok(None);
         }
-        lease.next_nonce = lease.next_nonce.max(chain_nonce);
-        *leased_until = until;
-        Ok(Some(*lease))
+        if held.replica != claim.replica || claim.fence != Some(held.lease.fence) {
+            held.lease.fence += 1;
+        }
+        held.lease.next_nonce = held.lease.next_nonce.max(claim.chain_nonce);
+        (held.replica, held.until) = (claim.replica, claim.until);
+        Ok(Some(held.lease))
     }
 
     fn take_nonce(&mut self, signer: Address, fence: u64) -> Result<Option<u64>, StoreError> {
-        let held = self.chain.signers.get_mut(&signer).filter(|(lease, _)| lease.fence == fence);
-        Ok(held.map(|(lease, _)| {
-            lease.next_nonce += 1;
-            lease.next_nonce - 1
+        let held = self.chain.signers.get_mut(&signer).filter(|held| held.lease.fence == fence);
+        Ok(held.map(|held| {
+            held.lease.next_nonce += 1;
+            held.lease.next_nonce - 1
         }))
     }
 
     fn holds_signer(&mut self, signer: Address, fence: u64) -> Result<bool, StoreError> {
-        Ok(self.chain.signers.get(&signer).is_some_and(|(lease, _)| lease.fence == fence))
+        Ok(self.chain.signers.get(&signer).is_some_and(|held| held.lease.fence == fence))
     }
 
     fn insert_tx(&mut self, tx: &NewTx) -> Result<TxId, StoreError> {

@@ -11,8 +11,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::SqliteRows;
 use crate::store::StoreError;
 use crate::store::chain::{
-    BlockRef, Broadcast, ChainReads, ChainWrites, Enrollment, Inclusion, IntentId, IntentRow, NewTx, SignerLease, TxId,
-    TxRow, TxState,
+    BlockRef, Broadcast, ChainReads, ChainWrites, Enrollment, Inclusion, IntentId, IntentRow, NewTx, SignerClaim, SignerLease,
+    TxId, TxRow, TxState,
 };
 
 /// SQLite's integers are signed. Only times that mean "never" are larger, and they stay so.
@@ -260,27 +260,28 @@ impl ChainWrites for SqliteRows<'_> {
         Ok(())
     }
 
-    fn lease_signer(
-        &mut self,
-        signer: Address,
-        fence: Option<u64>,
-        chain_nonce: u64,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Option<SignerLease>, StoreError> {
-        // A lease that has run out is taken over under a new fence; a running one is renewed by its holder only.
+    fn lease_signer(&mut self, claim: &SignerClaim) -> Result<Option<SignerLease>, StoreError> {
+        // A lease that has run out is anybody's; a running one is its replica's, under a new fence after a restart.
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO chain_signers (address, next_nonce, fence, leased_until) VALUES (?1, ?3, 1, ?5)
+            "INSERT INTO chain_signers (address, replica, next_nonce, fence, leased_until) VALUES (?1, ?2, ?3, 1, ?4)
              ON CONFLICT (address) DO UPDATE SET
                  next_nonce = max(next_nonce, excluded.next_nonce),
                  leased_until = excluded.leased_until,
-                 fence = fence + (fence IS NOT ?2)
-             WHERE fence IS ?2 OR leased_until <= ?4
+                 fence = fence + (replica <> excluded.replica OR fence IS NOT ?5),
+                 replica = excluded.replica
+             WHERE replica = excluded.replica OR leased_until <= ?6
              RETURNING fence, next_nonce",
         )?;
         let lease = statement
             .query_row(
-                params![signer.as_slice(), fence.map(int), int(chain_nonce), int(now.0), int(until.0)],
+                params![
+                    claim.signer.as_slice(),
+                    claim.replica.0.as_slice(),
+                    int(claim.chain_nonce),
+                    int(claim.until.0),
+                    claim.fence.map(int),
+                    int(claim.now.0),
+                ],
                 |row| Ok(SignerLease { fence: uint(row, 0)?, next_nonce: uint(row, 1)? }),
             )
             .optional()?;

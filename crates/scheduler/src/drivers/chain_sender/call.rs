@@ -1,0 +1,171 @@
+//! From intents to calls of the contract, and from the contract's refusals back to what they mean for an intent.
+
+use alloy::sol_types::{SolCall, SolInterface};
+use gristmill_market::effect::{Intent, IntentAction};
+use gristmill_market::job::Job;
+use gristmill_protocol::api::IntentKind;
+use gristmill_protocol::contracts::IJobMarket;
+use gristmill_protocol::contracts::JobMarket::{self, JobMarketErrors};
+use gristmill_protocol::terms::Terms;
+
+use crate::drivers::chain_rpc::Revert;
+
+/// An intent whose time comes within this is waited for; one that comes later is planned again by the rules.
+const WAIT_SECONDS_MAX: u64 = 120;
+
+/// What a refusal of the contract means for an intent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It may succeed soon: chain time has to pass, or an earlier transaction has to be mined.
+    ForNow,
+    /// It never will: somebody has done it already, or it is not possible any more.
+    ForGood,
+}
+
+/// The calldata of an intent.
+#[must_use]
+pub fn calldata(terms: &Terms, action: &IntentAction) -> Vec<u8> {
+    let t = IJobMarket::Terms::from(terms);
+    match action {
+        IntentAction::Assign { attempt, node } => {
+            JobMarket::assignCall { t, node: node.0, attempt: attempt.0 }.abi_encode()
+        }
+        IntentAction::CallIn { .. } => JobMarket::callInCall { t }.abi_encode(),
+        IntentAction::Release { signature, .. } => {
+            JobMarket::releaseCall { t, signature: signature.into() }.abi_encode()
+        }
+        IntentAction::Lapse { .. } => JobMarket::lapseCall { t }.abi_encode(),
+        IntentAction::Settle { receipt_hash, signature, .. } => {
+            JobMarket::settleCall { t, receiptHash: receipt_hash.0, signature: signature.into() }.abi_encode()
+        }
+        IntentAction::Claim { .. } => JobMarket::claimCall { t }.abi_encode(),
+        IntentAction::Refund => JobMarket::refundCall { t }.abi_encode(),
+    }
+}
+
+/// Whether an intent that has no nonce yet would still do anything.
+#[must_use]
+pub fn is_wanted(job: &Job, intent: &Intent) -> bool {
+    // An end is an end; whatever else is pointless, the contract refuses.
+    let _ = intent;
+    !job.escrow.is_end()
+}
+
+/// What it means that the contract refuses a call of this kind when its clock says `now_s`.
+#[must_use]
+pub fn judge(kind: IntentKind, revert: &Revert, now_s: u64) -> Refusal {
+    use JobMarketErrors as E;
+    let soon = |until: u64| {
+        if until.saturating_sub(now_s) <= WAIT_SECONDS_MAX { Refusal::ForNow } else { Refusal::ForGood }
+    };
+    let Ok(error) = JobMarketErrors::abi_decode(&revert.data) else {
+        // A token or a receiver that fails may recover; the number of tries has an end.
+        return Refusal::ForNow;
+    };
+    match error {
+        E::LeaseRunning(e) => soon(e.until.to()),
+        E::WindowOpen(e) => soon(e.until.to()),
+        E::CallInTooEarly(e) => soon(e.earliest.to()),
+        E::DeadlineNotPassed(e) => soon(e.deadline.to()),
+        // The assignment before this one is not mined yet. If more are mined than we know of, this one is too late.
+        E::WrongAttempt(e) if alloy::primitives::U256::from(e.attempt) > e.expected => Refusal::ForNow,
+        E::WrongState(e) if is_before(kind, e.state) => Refusal::ForNow,
+        // A stake of gas that the estimate did not see.
+        E::InsufficientGas(_) => Refusal::ForNow,
+        // Approvals and payments are in the hands of others, and may change.
+        E::TransferFromFailed(_) | E::TokenAmountMismatch(_) | E::WithdrawFailed(_) => Refusal::ForNow,
+        E::WrongAttempt(_)
+        | E::WrongState(_)
+        | E::NotSubmitter(_)
+        | E::NotScheduler(_)
+        | E::NotSchedulerOrSubmitter(_)
+        | E::NotProvider(_)
+        | E::BadSignature(_)
+        | E::ZeroParty(_)
+        | E::ZeroBounty(_)
+        | E::FeeAboveBounty(_)
+        | E::BondNotSupported(_)
+        | E::TermOutOfRange(_)
+        | E::WrongValue(_)
+        | E::NothingToWithdraw(_)
+        | E::InvalidRecipient(_)
+        | E::DeadlinePassed(_)
+        | E::LeaseEnded(_)
+        | E::WindowClosed(_)
+        | E::AlreadyCalledIn(_)
+        | E::CallInWithoutEffect(_)
+        | E::RenewalFromFuture(_)
+        | E::RenewalExpired(_)
+        | E::RenewalNotNewer(_)
+        | E::EnrollmentExpired(_)
+        | E::AlreadyEnrolled(_)
+        | E::NotEnrolled(_)
+        | E::NodeRevoked(_)
+        | E::SchedulerNotApproved(_)
+        | E::Reentrancy(_) => Refusal::ForGood,
+    }
+}
+
+/// Whether a job in this state of the contract (the number of `IJobMarket.State`) may yet come to one in which the call is
+/// possible, by what is on its way already.
+fn is_before(kind: IntentKind, state: u8) -> bool {
+    const NONE: u8 = 0;
+    const OPEN: u8 = 1;
+    const ASSIGNED: u8 = 2;
+    match kind {
+        IntentKind::Assign | IntentKind::Refund => state == NONE,
+        IntentKind::Settle => matches!(state, NONE | OPEN),
+        IntentKind::Claim => state == ASSIGNED,
+        IntentKind::CallIn | IntentKind::Release | IntentKind::Lapse => false,
+    }
+}
+
+/// The contract's reason in words.
+#[must_use]
+pub fn describe(revert: &Revert) -> String {
+    match JobMarketErrors::abi_decode(&revert.data) {
+        Ok(error) => format!("{error:?}"),
+        Err(_) => revert.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::{B256, U256, aliases::U40};
+    use alloy::sol_types::SolError;
+
+    fn revert(error: &impl SolError) -> Revert {
+        Revert { data: error.abi_encode(), message: String::new() }
+    }
+
+    #[test]
+    fn what_waits_for_the_clock_is_waited_for_and_what_is_done_is_done() {
+        let until = U40::from(1_000u64);
+        let state = |state: u8| JobMarket::WrongState { jobId: B256::ZERO, state };
+        let attempt = |attempt, expected| JobMarket::WrongAttempt { attempt, expected: U256::from(expected) };
+        let lease = revert(&JobMarket::LeaseRunning { until });
+        assert_eq!(judge(IntentKind::Lapse, &lease, 990), Refusal::ForNow);
+        assert_eq!(judge(IntentKind::Lapse, &lease, 1_005), Refusal::ForNow, "a block may be older than our look");
+        assert_eq!(judge(IntentKind::Lapse, &lease, 100), Refusal::ForGood, "the node has renewed");
+        for (kind, number, expected) in [
+            (IntentKind::Settle, 1, Refusal::ForNow),
+            (IntentKind::Settle, 6, Refusal::ForGood),
+            (IntentKind::Settle, 3, Refusal::ForGood),
+            (IntentKind::Refund, 7, Refusal::ForGood),
+            (IntentKind::Refund, 0, Refusal::ForNow),
+            (IntentKind::Lapse, 1, Refusal::ForGood),
+            (IntentKind::Claim, 2, Refusal::ForNow),
+            (IntentKind::Claim, 6, Refusal::ForGood),
+            (IntentKind::Assign, 8, Refusal::ForGood),
+        ] {
+            assert_eq!(judge(kind, &revert(&state(number)), 0), expected, "{kind:?} in state {number}");
+        }
+        assert_eq!(judge(IntentKind::Assign, &revert(&attempt(3, 2u64)), 0), Refusal::ForNow);
+        assert_eq!(judge(IntentKind::Assign, &revert(&attempt(2, 3u64)), 0), Refusal::ForGood);
+        let unknown = Revert { data: vec![1, 2, 3, 4], message: "execution reverted".into() };
+        assert_eq!(judge(IntentKind::Settle, &unknown, 0), Refusal::ForNow);
+        assert_eq!(describe(&unknown), "execution reverted");
+        assert!(describe(&lease).contains("LeaseRunning"));
+    }
+}
