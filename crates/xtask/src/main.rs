@@ -1,1 +1,54 @@
-fn main() {}
+//! The tool of this repository: checks of the source tree, generated files, and the run of every test suite.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
+
+mod generate;
+mod suites;
+mod tidy;
+mod vectors;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Checks, generated files and test suites of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the source tree: forbidden imports, misplaced SQL, missing module docs, files too long to hold.
+    Tidy,
+    /// Write every generated file again.
+    Generate {
+        /// Write nothing; fail where a file is not up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run every test suite, and end with one line that counts them all.
+    Test {
+        /// Only these suites.
+        #[arg(long, value_enum)]
+        only: Vec<suites::Suite>,
+    },
+}
+
+fn main() -> Result<()> {
+    let root = root();
+    match Arguments::parse().command {
+        Command::Tidy => tidy::run(&root),
+        Command::Generate { check } => generate::run(&root, check),
+        Command::Test { only } => suites::run(&root, &only),
+    }
+}
+
+/// The root of the repository that this program was built in.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).expect("the package lies two folders below the root").to_owned()
+}

@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything they need.
+
+# One build folder for every checkout on this machine, so that a fresh clone builds in minutes.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gristmill/target
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+
+.PHONY: help demo test up down lint fmt generate setup
+
+help: ## Show this list.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+demo: setup build ## Run one real job end to end: chain, scheduler, two nodes, payment.
+	@$(STACK) demo
+
+test: ## Run every test in every language; the last line counts them.
+	@scripts/setup.sh --tests
+	@cargo xtask test
+
+up: setup build ## Start a market on this machine to play with.
+	@$(STACK) up
+
+down: build ## Stop what `make up` started.
+	@$(STACK) down
+
+lint: ## Check formatting, lints, docs, generated files and forbidden imports.
+	@scripts/setup.sh
+	@scripts/lint.sh
+
+fmt: ## Format everything.
+	cargo fmt --all
+	cd contracts && npm run --silent fmt
+
+generate: ## Write every generated file again.
+	cargo xtask generate
+
+setup:
+	@scripts/setup.sh
+
+build:
+	@echo "▸ Building (the first time takes several minutes)" >&2
+	@cargo build --locked --workspace --bins
+
+STACK = $(CARGO_TARGET_DIR)/debug/gristmill-stack

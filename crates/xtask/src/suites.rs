@@ -1,0 +1,267 @@
+//! Runs every test suite in every language, and adds up what they count.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+/// Tests that cannot run on a machine append `name: reason` to the file that this variable names.
+const SKIPS_FILE: &str = "GRISTMILL_SKIPS_FILE";
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// Unit, property, store and end-to-end tests of the Rust workspace.
+    Rust,
+    /// 5,000 seeded histories of the market.
+    Sim,
+    /// Unit, fuzz and invariant tests of the contracts.
+    Contracts,
+    /// The example workloads.
+    Examples,
+}
+
+/// What a suite says of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+/// Runs the named suites, or all, and fails where a test failed.
+pub(crate) fn run(root: &Path, only: &[Suite]) -> Result<()> {
+    let skips_path = std::env::temp_dir().join(format!("gristmill-skips-{}", std::process::id()));
+    std::fs::write(&skips_path, "")?;
+    let mut total = Count::default();
+    let mut times = Vec::new();
+    for suite in Suite::value_variants() {
+        if !only.is_empty() && !only.contains(suite) {
+            continue;
+        }
+        let started = Instant::now();
+        let count = run_suite(root, *suite, &skips_path)?;
+        total.passed += count.passed;
+        total.failed += count.failed;
+        total.skipped += count.skipped;
+        times.push((suite.name(), started.elapsed(), count));
+    }
+    let skips = std::fs::read_to_string(&skips_path).unwrap_or_default();
+    std::fs::remove_file(&skips_path).ok();
+    for skip in skips.lines() {
+        println!("skipped: {skip}");
+        total.skipped += 1;
+        total.passed = total.passed.saturating_sub(1);
+    }
+    println!();
+    for (name, time, count) in &times {
+        println!("{name:<10} {:>5} s   {} passed, {} failed", time.as_secs(), count.passed, count.failed);
+    }
+    println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
+    if total.failed > 0 {
+        bail!("{} tests failed", total.failed);
+    }
+    Ok(())
+}
+
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Sim => "sim",
+            Self::Contracts => "contracts",
+            Self::Examples => "examples",
+        }
+    }
+}
+
+fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
+    println!("── {}", suite.name());
+    let cargo = env!("CARGO");
+    match suite {
+        Suite::Rust => {
+            // The end-to-end tests start the real binaries, which no test target builds by itself.
+            let built = Command::new(cargo)
+                .args(["build", "--locked", "--workspace", "--bins"])
+                .current_dir(root)
+                .status()?;
+            if !built.success() {
+                bail!("the binaries do not build");
+            }
+            let mut command = Command::new(cargo);
+            command.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
+            count(command.current_dir(root).env(SKIPS_FILE, skips), nextest_summary)
+        }
+        Suite::Sim => {
+            let mut command = Command::new(cargo);
+            command.args(["run", "--locked", "--quiet", "-p", "gristmill-sim", "--", "--seeds", "5000"]);
+            count(command.current_dir(root), sim_summary)
+        }
+        Suite::Contracts => {
+            let mut command = Command::new("npm");
+            command.args(["run", "--silent", "test"]);
+            count(command.current_dir(root.join("contracts")), forge_summary)
+        }
+        Suite::Examples => {
+            let mut command = Command::new(cargo);
+            command.args(["test", "--locked"]);
+            count(command.current_dir(root.join("examples/digits")), libtest_summary)
+        }
+    }
+}
+
+/// Runs a suite, shows its output as it comes, and adds up the lines that `summary` understands.
+fn count(command: &mut Command, summary: fn(&str) -> Option<Count>) -> Result<Count> {
+    let name = format!("{command:?}");
+    let (reader, writer) = std::io::pipe()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()
+        .with_context(|| format!("start {name}"))?;
+    // The command holds the writing ends too; without them the reader would never see the end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut total = Count::default();
+    let mut seen = false;
+    for line in BufReader::new(reader).lines() {
+        let line = line?;
+        println!("{line}");
+        if let Some(count) = summary(&plain(&line)) {
+            seen = true;
+            total.passed += count.passed;
+            total.failed += count.failed;
+            total.skipped += count.skipped;
+        }
+    }
+    let status = wait(&mut child)?;
+    if !seen {
+        bail!("{name} ended without counting a test");
+    }
+    if !status && total.failed == 0 {
+        // A suite that fails without a failed test (a crash, a leak) must not pass.
+        total.failed = 1;
+    }
+    Ok(total)
+}
+
+fn wait(child: &mut std::process::Child) -> Result<bool> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.success());
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            bail!("a suite closed its output but did not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A line without terminal colours.
+fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        if character == '\u{1b}' {
+            characters.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+/// The number right before `word`, as in `61 passed`.
+fn number_before(line: &str, word: &str) -> Option<u64> {
+    let words: Vec<&str> = line.split([' ', ',', ';', '(', ')', ':']).filter(|text| !text.is_empty()).collect();
+    words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok())
+}
+
+/// `Summary [  8.492s] 61 tests run: 60 passed (1 slow), 1 failed, 0 skipped`
+fn nextest_summary(line: &str) -> Option<Count> {
+    let line = line.trim_start();
+    if !line.starts_with("Summary [") {
+        return None;
+    }
+    let failed = ["failed", "timed"].iter().filter_map(|word| number_before(line, word)).sum::<u64>();
+    Some(Count {
+        passed: number_before(line, "passed").unwrap_or(0),
+        failed,
+        skipped: number_before(line, "skipped").unwrap_or(0),
+    })
+}
+
+/// `Ran 9 test suites in 1.2s (3.4s CPU time): 120 tests passed, 0 failed, 0 skipped (120 total tests)`
+fn forge_summary(line: &str) -> Option<Count> {
+    if !line.starts_with("Ran ") || !line.contains("total tests") {
+        return None;
+    }
+    Some(Count {
+        passed: number_before(&line.replace("tests passed", "passed"), "passed")?,
+        failed: number_before(line, "failed")?,
+        skipped: number_before(line, "skipped")?,
+    })
+}
+
+/// `test result: ok. 9 passed; 0 failed; 0 ignored; …`
+fn libtest_summary(line: &str) -> Option<Count> {
+    if !line.starts_with("test result:") {
+        return None;
+    }
+    Some(Count {
+        passed: number_before(line, "passed")?,
+        failed: number_before(line, "failed")?,
+        skipped: number_before(line, "ignored")?,
+    })
+}
+
+/// One JSON line; a violation is a failure.
+fn sim_summary(line: &str) -> Option<Count> {
+    let report: serde_json::Value = serde_json::from_str(line).ok()?;
+    let violations = report.get("violations")?.as_u64()?;
+    Some(if violations == 0 {
+        Count { passed: 1, ..Count::default() }
+    } else {
+        Count { failed: 1, ..Count::default() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_lines_of_the_runners_are_understood() {
+        let count = |passed, failed, skipped| Some(Count { passed, failed, skipped });
+        for (read, line, expected) in [
+            (nextest_summary as fn(&str) -> _, "     Summary [   8.492s] 61 tests run: 61 passed, 0 skipped", count(61, 0, 0)),
+            (nextest_summary, "Summary [ 8.4s] 61 tests run: 57 passed (2 slow), 3 failed, 1 timed out, 4 skipped", count(57, 4, 4)),
+            (nextest_summary, "        PASS [   0.007s] (59/61) 61 passed", None),
+            (forge_summary, "Ran 9 test suites in 1.20s (3.4s CPU time): 120 tests passed, 2 failed, 1 skipped (123 total tests)", count(120, 2, 1)),
+            (forge_summary, "Suite result: ok. 10 passed; 0 failed; 0 skipped; finished in 5ms", None),
+            (libtest_summary, "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", count(9, 0, 0)),
+            (sim_summary, "{\"seeds\":5000,\"violations\":0}", count(1, 0, 0)),
+            (sim_summary, "{\"seeds\":5000,\"violations\":2}", count(0, 1, 0)),
+        ] {
+            assert_eq!(read(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_suite_that_counts_nothing_or_dies_is_no_success() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            count(&mut command, libtest_summary)
+        };
+        assert!(shell("echo nothing").is_err());
+        let died = shell("echo 'test result: ok. 9 passed; 0 failed; 0 ignored'; exit 1").unwrap();
+        assert_eq!((died.passed, died.failed), (9, 1));
+        let fine = shell("printf '\\033[32mtest result: ok. 9 passed; 0 failed; 0 ignored\\033[0m\\n'").unwrap();
+        assert_eq!((fine.passed, fine.failed), (9, 0));
+    }
+}
