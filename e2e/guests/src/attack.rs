@@ -16,11 +16,7 @@ const REPORT_EVERY: usize = 16;
 /// The image and the module's file system hold no shell. Where there is one, somebody started this by mistake on a
 /// system that may have no limits at all.
 fn require_cage() -> Outcome<()> {
-    if Path::new("/bin/sh").exists() {
-        Err(Failure::NotCaged)
-    } else {
-        Ok(())
-    }
+    if Path::new("/bin/sh").exists() { Err(Failure::NotCaged) } else { Ok(()) }
 }
 
 /// Starts copies that start copies, and goes on when that is refused.

@@ -41,10 +41,7 @@ enum Failure {
     #[cfg_attr(unix, expect(dead_code, reason = "only WASI lacks anything"))]
     Unsupported,
     NotCaged,
-    #[cfg_attr(
-        not(unix),
-        expect(dead_code, reason = "there are no sockets to reach anything by")
-    )]
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are no sockets to reach anything by"))]
     Reached,
     Io(std::io::Error),
 }
@@ -101,8 +98,6 @@ fn run(arguments: &[&str], out: &mut Lines) -> Outcome<u8> {
 
 fn number<N: std::str::FromStr>(name: &str, text: &str) -> Outcome<N> {
     text.parse().map_err(|_| {
-        Failure::Usage(format!(
-            "{name} must be a whole number in range, not `{text}`"
-        ))
+        Failure::Usage(format!("{name} must be a whole number in range, not `{text}`"))
     })
 }

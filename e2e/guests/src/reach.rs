@@ -19,33 +19,20 @@ pub(crate) fn sockets(out: &mut Lines) -> Outcome<()> {
         TcpStream::connect_timeout(&SocketAddr::from((address, port)), PATIENCE).map(drop)
     };
     // Whether anybody answers does not matter: that it could be sent is enough.
-    let udp = || {
-        UdpSocket::bind("0.0.0.0:0")?
-            .send_to(b"hello", "1.1.1.1:53")
-            .map(drop)
-    };
+    let udp = || UdpSocket::bind("0.0.0.0:0")?.send_to(b"hello", "1.1.1.1:53").map(drop);
 
     let attempts: [(&str, io::Result<()>); 7] = [
         ("tcp 1.1.1.1:80", tcp([1, 1, 1, 1], 80)),
         // Where clouds tell a machine its credentials.
         ("tcp 169.254.169.254:80", tcp([169, 254, 169, 254], 80)),
         ("udp 1.1.1.1:53", udp()),
-        (
-            "raw socket",
-            raw::socket(raw::AF_INET, raw::SOCK_RAW, raw::IPPROTO_ICMP),
-        ),
-        (
-            "packet socket",
-            raw::socket(raw::AF_PACKET, raw::SOCK_RAW, raw::ETH_P_ALL),
-        ),
+        ("raw socket", raw::socket(raw::AF_INET, raw::SOCK_RAW, raw::IPPROTO_ICMP)),
+        ("packet socket", raw::socket(raw::AF_PACKET, raw::SOCK_RAW, raw::ETH_P_ALL)),
         (
             "docker engine /var/run/docker.sock",
             UnixStream::connect("/var/run/docker.sock").map(drop),
         ),
-        (
-            "docker engine /run/docker.sock",
-            UnixStream::connect("/run/docker.sock").map(drop),
-        ),
+        ("docker engine /run/docker.sock", UnixStream::connect("/run/docker.sock").map(drop)),
     ];
     let mut reached = String::new();
     for (name, outcome) in attempts {
@@ -58,11 +45,7 @@ pub(crate) fn sockets(out: &mut Lines) -> Outcome<()> {
         }
     }
     fs::write("/output/socket.txt", &reached)?;
-    if reached.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::Reached)
-    }
+    if reached.is_empty() { Ok(()) } else { Err(Failure::Reached) }
 }
 
 #[cfg(not(unix))]

@@ -19,19 +19,13 @@ fn prints_so_many_lines_and_no_more() {
     assert!(output.status.success());
     assert_eq!(stdout(&output), "line 1\nline 2\nline 3\n");
     assert_eq!(stdout(&hostile(&["lines", "0"])), "");
-    assert_eq!(
-        stdout(&hostile(&["lines", "200000"])).lines().last(),
-        Some("line 200000")
-    );
+    assert_eq!(stdout(&hostile(&["lines", "200000"])).lines().last(), Some("line 200000"));
 }
 
 #[test]
 fn ends_with_the_code_that_was_asked_for() {
     for code in [0, 1, 42, 255] {
-        assert_eq!(
-            hostile(&["exit", &code.to_string()]).status.code(),
-            Some(code)
-        );
+        assert_eq!(hostile(&["exit", &code.to_string()]).status.code(), Some(code));
     }
 }
 
@@ -43,14 +37,9 @@ fn sleeps_aloud() {
 
 #[test]
 fn refuses_what_it_does_not_know() {
-    for arguments in [
-        &[][..],
-        &["forks"],
-        &["lines"],
-        &["lines", "-1"],
-        &["exit", "256"],
-        &["loop", "1"],
-    ] {
+    for arguments in
+        [&[][..], &["forks"], &["lines"], &["lines", "-1"], &["exit", "256"], &["loop", "1"]]
+    {
         let output = hostile(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert_eq!(stdout(&output), "", "{arguments:?}");

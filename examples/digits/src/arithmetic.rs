@@ -29,10 +29,7 @@ pub fn exp_of_nonpositive(x: f64) -> f64 {
 
 /// ln x for a normal x > 0.
 pub fn ln(x: f64) -> f64 {
-    debug_assert!(
-        x.is_normal() && x > 0.0,
-        "{x} is not a normal positive number"
-    );
+    debug_assert!(x.is_normal() && x > 0.0, "{x} is not a normal positive number");
     // x = 2^k m with m in [√½, √2).
     let bits = x.to_bits();
     let mut k = (bits >> 52) as i64 - 1023;
@@ -71,11 +68,7 @@ mod tests {
     fn ln_agrees_with_the_library_to_a_few_last_bits() {
         assert_eq!(ln(1.0), 0.0);
         for step in 1..100_000 {
-            for x in [
-                f64::from(step) * 0.001,
-                f64::from(step) * 1e-9,
-                f64::from(step) * 1e12,
-            ] {
+            for x in [f64::from(step) * 0.001, f64::from(step) * 1e-9, f64::from(step) * 1e12] {
                 let error = (ln(x) - x.ln()).abs() / x.ln().abs().max(1.0);
                 assert!(error < 1e-15, "ln({x}) is off by {error:e}");
             }

@@ -67,35 +67,13 @@ impl Confusion {
                 h = bottom + 116,
             ),
         );
-        push(
-            svg,
-            format_args!("<title>Handwritten digits: confusion matrix. {summary}</title>"),
-        );
-        push(
-            svg,
-            format_args!(r##"<rect width="100%" height="100%" fill="#ffffff"/>"##),
-        );
-        let title = Text {
-            size: 22,
-            weight: 600,
-            fill: INK,
-            anchor: "start",
-        };
+        push(svg, format_args!("<title>Handwritten digits: confusion matrix. {summary}</title>"));
+        push(svg, format_args!(r##"<rect width="100%" height="100%" fill="#ffffff"/>"##));
+        let title = Text { size: 22, weight: 600, fill: INK, anchor: "start" };
         title.push(svg, LEFT, 44, "Handwritten digits: confusion matrix");
-        Text {
-            size: 15,
-            weight: 400,
-            anchor: "start",
-            ..MUTED
-        }
-        .push(svg, LEFT, 70, &summary);
+        Text { size: 15, weight: 400, anchor: "start", ..MUTED }.push(svg, LEFT, 70, &summary);
 
-        let axis = Text {
-            size: 14,
-            weight: 600,
-            fill: INK,
-            anchor: "middle",
-        };
+        let axis = Text { size: 14, weight: 600, fill: INK, anchor: "middle" };
         axis.push(svg, LEFT + SIZE / 2, TOP - 38, "Digit read by the network");
         let _ = write!(
             svg,
@@ -106,49 +84,24 @@ impl Confusion {
         axis.push(svg, 0, 0, "Digit written");
         push(svg, format_args!("</g>"));
         MUTED.push(svg, right + 44, TOP - 14, "recall");
-        Text {
-            anchor: "end",
-            ..MUTED
-        }
-        .push(svg, LEFT - 12, bottom + 28, "precision");
+        Text { anchor: "end", ..MUTED }.push(svg, LEFT - 12, bottom + 28, "precision");
 
         let worst = self.worst_mistake();
         for digit in 0..CLASSES {
             let along = digit as u32 * CELL + CELL / 2;
-            let label = Text {
-                size: 16,
-                weight: 600,
-                fill: INK,
-                anchor: "middle",
-            };
+            let label = Text { size: 16, weight: 600, fill: INK, anchor: "middle" };
             label.push(svg, LEFT + along, TOP - 13, &digit.to_string());
             label.push(svg, LEFT - 20, TOP + along + 6, &digit.to_string());
             let hit = self.counts[digit][digit];
-            MUTED.push(
-                svg,
-                right + 44,
-                TOP + along + 5,
-                &percent(hit, self.written(digit)),
-            );
-            MUTED.push(
-                svg,
-                LEFT + along,
-                bottom + 28,
-                &percent(hit, self.read(digit)),
-            );
+            MUTED.push(svg, right + 44, TOP + along + 5, &percent(hit, self.written(digit)));
+            MUTED.push(svg, LEFT + along, bottom + 28, &percent(hit, self.read(digit)));
             for (read, &count) in self.counts[digit].iter().enumerate() {
                 let shade = match (count, read == digit) {
                     (0, _) => Shade::EMPTY,
                     (_, true) => Shade::of(RIGHT, share(count, self.written(digit))),
                     (_, false) => Shade::of(MISTAKEN, share(count, worst)),
                 };
-                push_cell(
-                    svg,
-                    LEFT + read as u32 * CELL,
-                    TOP + digit as u32 * CELL,
-                    &shade,
-                    count,
-                );
+                push_cell(svg, LEFT + read as u32 * CELL, TOP + digit as u32 * CELL, &shade, count);
             }
         }
         push(
@@ -159,24 +112,11 @@ impl Confusion {
         );
 
         let key = bottom + 72;
-        let note = Text {
-            anchor: "start",
-            ..MUTED
-        };
+        let note = Text { anchor: "start", ..MUTED };
         push_cell_frame(svg, LEFT, key - 13, 16, &Shade::of(RIGHT, 1.0));
-        note.push(
-            svg,
-            LEFT + 24,
-            key,
-            "read correctly: darker is a larger share of the row",
-        );
+        note.push(svg, LEFT + 24, key, "read correctly: darker is a larger share of the row");
         push_cell_frame(svg, LEFT, key + 11, 16, &Shade::of(MISTAKEN, 1.0));
-        note.push(
-            svg,
-            LEFT + 24,
-            key + 24,
-            "mistaken for another digit: darker is more often",
-        );
+        note.push(svg, LEFT + 24, key + 24, "mistaken for another digit: darker is more often");
         push(svg, format_args!("</svg>"));
     }
 
@@ -199,12 +139,7 @@ const LEFT: u32 = 100;
 const TOP: u32 = 152;
 
 const INK: &str = "#0f172a";
-const MUTED: Text = Text {
-    size: 13,
-    weight: 400,
-    fill: "#475569",
-    anchor: "middle",
-};
+const MUTED: Text = Text { size: 13, weight: 400, fill: "#475569", anchor: "middle" };
 
 /// The palest and the darkest colour of a scale.
 type Scale = [[u8; 3]; 2];
@@ -219,10 +154,7 @@ struct Shade {
 
 impl Shade {
     /// Nothing happened here: the number stays, for completeness, and steps back.
-    const EMPTY: Self = Self {
-        fill: [0xf8, 0xfa, 0xfc],
-        text: "#94a3b8",
-    };
+    const EMPTY: Self = Self { fill: [0xf8, 0xfa, 0xfc], text: "#94a3b8" };
 
     fn of(scale: Scale, share: f64) -> Self {
         let mix = |pale: u8, dark: u8| {
@@ -232,10 +164,7 @@ impl Shade {
         // The usual weights of red, green and blue in how bright a colour looks.
         let brightness =
             0.299 * f64::from(fill[0]) + 0.587 * f64::from(fill[1]) + 0.114 * f64::from(fill[2]);
-        Self {
-            fill,
-            text: if brightness < 140.0 { "#ffffff" } else { INK },
-        }
+        Self { fill, text: if brightness < 140.0 { "#ffffff" } else { INK } }
     }
 }
 
@@ -249,12 +178,7 @@ struct Text {
 impl Text {
     /// `text` is ours and holds no character that XML needs escaped.
     fn push(&self, svg: &mut String, x: u32, y: u32, text: &str) {
-        let Self {
-            size,
-            weight,
-            fill,
-            anchor,
-        } = self;
+        let Self { size, weight, fill, anchor } = self;
         push(
             svg,
             format_args!(
@@ -267,13 +191,12 @@ impl Text {
 fn push_cell(svg: &mut String, x: u32, y: u32, shade: &Shade, count: u32) {
     push_cell_frame(svg, x, y, CELL, shade);
     let weight = if count == 0 { 400 } else { 600 };
-    Text {
-        size: 17,
-        weight,
-        fill: shade.text,
-        anchor: "middle",
-    }
-    .push(svg, x + CELL / 2, y + CELL / 2 + 6, &count.to_string());
+    Text { size: 17, weight, fill: shade.text, anchor: "middle" }.push(
+        svg,
+        x + CELL / 2,
+        y + CELL / 2 + 6,
+        &count.to_string(),
+    );
 }
 
 fn push_cell_frame(svg: &mut String, x: u32, y: u32, size: u32, shade: &Shade) {
@@ -292,11 +215,7 @@ fn push(svg: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 fn share(part: u32, whole: u32) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        f64::from(part) / f64::from(whole)
-    }
+    if whole == 0 { 0.0 } else { f64::from(part) / f64::from(whole) }
 }
 
 /// With one decimal, but only as wide as a cell.
@@ -328,29 +247,17 @@ mod tests {
         let confusion = confusion();
         assert_eq!((confusion.correct(), confusion.total()), (30, 32));
         assert_eq!(confusion.accuracy(), 0.9375);
-        assert_eq!(
-            Confusion {
-                counts: [[0; CLASSES]; CLASSES]
-            }
-            .accuracy(),
-            0.0
-        );
+        assert_eq!(Confusion { counts: [[0; CLASSES]; CLASSES] }.accuracy(), 0.0);
     }
 
     /// The cells' numbers, each where it is drawn.
     fn numbers(svg: &str) -> [[u32; CLASSES]; CLASSES] {
         let document = roxmltree::Document::parse(svg).expect("well-formed XML");
         let mut numbers = [[u32::MAX; CLASSES]; CLASSES];
-        for cell in document
-            .descendants()
-            .filter(|node| node.attribute("font-size") == Some("17"))
+        for cell in document.descendants().filter(|node| node.attribute("font-size") == Some("17"))
         {
             let place = |axis: &str, start: u32| -> usize {
-                let at: u32 = cell
-                    .attribute(axis)
-                    .expect("placed")
-                    .parse()
-                    .expect("a number");
+                let at: u32 = cell.attribute(axis).expect("placed").parse().expect("a number");
                 ((at - start) / CELL) as usize
             };
             let number = cell.text().expect("a number").parse().expect("a number");
@@ -377,10 +284,7 @@ mod tests {
 
     #[test]
     fn draws_nothing_read_at_all() {
-        let svg = Confusion {
-            counts: [[0; CLASSES]; CLASSES],
-        }
-        .svg();
+        let svg = Confusion { counts: [[0; CLASSES]; CLASSES] }.svg();
         assert_eq!(numbers(&svg), [[0; CLASSES]; CLASSES]);
         assert!(!svg.contains("NaN"));
     }

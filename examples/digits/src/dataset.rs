@@ -30,21 +30,10 @@ pub struct Split {
 
 #[derive(Debug, PartialEq)]
 pub enum DatasetError {
-    Fields {
-        line: usize,
-        found: usize,
-    },
-    Number {
-        line: usize,
-        column: usize,
-        field: String,
-        max: u8,
-    },
+    Fields { line: usize, found: usize },
+    Number { line: usize, column: usize, field: String, max: u8 },
     TooMany,
-    Missing {
-        digit: usize,
-        found: usize,
-    },
+    Missing { digit: usize, found: usize },
 }
 
 impl fmt::Display for DatasetError {
@@ -55,12 +44,7 @@ impl fmt::Display for DatasetError {
                 "line {line} has {found} fields, expected {}: {PIXELS} pixels and the digit",
                 PIXELS + 1
             ),
-            Self::Number {
-                line,
-                column,
-                field,
-                max,
-            } => {
+            Self::Number { line, column, field, max } => {
                 write!(
                     out,
                     "line {line}, field {column}: `{field}` is not a whole number from 0 to {max}"
@@ -87,10 +71,7 @@ pub fn parse(csv: &str) -> Result<Vec<Image>, DatasetError> {
         images.push(parse_line(index + 1, text)?);
     }
     for digit in 0..CLASSES {
-        let found = images
-            .iter()
-            .filter(|image| usize::from(image.digit) == digit)
-            .count();
+        let found = images.iter().filter(|image| usize::from(image.digit) == digit).count();
         if found < HELD_OUT_EVERY {
             return Err(DatasetError::Missing { digit, found });
         }
@@ -103,29 +84,21 @@ fn parse_line(line: usize, text: &str) -> Result<Image, DatasetError> {
     if found != PIXELS + 1 {
         return Err(DatasetError::Fields { line, found });
     }
-    let mut image = Image {
-        ink: [0; PIXELS],
-        digit: 0,
-    };
+    let mut image = Image { ink: [0; PIXELS], digit: 0 };
     for (index, field) in text.split(',').enumerate() {
         let (place, max) = match image.ink.get_mut(index) {
             Some(pixel) => (pixel, INK_MAX),
             None => (&mut image.digit, CLASSES as u8 - 1),
         };
-        *place = field
-            .trim()
-            .parse()
-            .ok()
-            .filter(|&number| number <= max)
-            .ok_or_else(|| {
-                // A damaged file can have a field of megabytes; the message needs only its start.
-                DatasetError::Number {
-                    line,
-                    column: index + 1,
-                    field: field.chars().take(20).collect(),
-                    max,
-                }
-            })?;
+        *place = field.trim().parse().ok().filter(|&number| number <= max).ok_or_else(|| {
+            // A damaged file can have a field of megabytes; the message needs only its start.
+            DatasetError::Number {
+                line,
+                column: index + 1,
+                field: field.chars().take(20).collect(),
+                max,
+            }
+        })?;
     }
     Ok(image)
 }
@@ -138,10 +111,7 @@ impl Split {
         random.shuffle(&mut order);
         // The sort is stable: within a digit the drawn order stays.
         order.sort_by_key(|&index| images[index].digit);
-        let mut split = Self {
-            train: Vec::new(),
-            test: Vec::new(),
-        };
+        let mut split = Self { train: Vec::new(), test: Vec::new() };
         for (place, index) in order.into_iter().enumerate() {
             if place.is_multiple_of(HELD_OUT_EVERY) {
                 split.test.push(index);
@@ -165,9 +135,7 @@ mod tests {
 
     /// `count` images of each digit.
     fn csv(count: usize) -> String {
-        (0..CLASSES * count)
-            .map(|index| line("3", &(index % CLASSES).to_string()))
-            .collect()
+        (0..CLASSES * count).map(|index| line("3", &(index % CLASSES).to_string())).collect()
     }
 
     #[test]
@@ -186,63 +154,26 @@ mod tests {
             damaged("1,2,3\n"),
             "line 41 has 3 fields, expected 65: 64 pixels and the digit"
         );
-        assert_eq!(
-            damaged("\n"),
-            "line 41 has 1 fields, expected 65: 64 pixels and the digit"
-        );
+        assert_eq!(damaged("\n"), "line 41 has 1 fields, expected 65: 64 pixels and the digit");
         for (ink, digit, message) in [
-            (
-                "17",
-                "1",
-                "line 41, field 1: `17` is not a whole number from 0 to 16",
-            ),
-            (
-                "-1",
-                "1",
-                "line 41, field 1: `-1` is not a whole number from 0 to 16",
-            ),
-            (
-                "0.5",
-                "1",
-                "line 41, field 1: `0.5` is not a whole number from 0 to 16",
-            ),
-            (
-                "",
-                "1",
-                "line 41, field 1: `` is not a whole number from 0 to 16",
-            ),
-            (
-                "1",
-                "10",
-                "line 41, field 65: `10` is not a whole number from 0 to 9",
-            ),
-            (
-                "1",
-                "nine",
-                "line 41, field 65: `nine` is not a whole number from 0 to 9",
-            ),
+            ("17", "1", "line 41, field 1: `17` is not a whole number from 0 to 16"),
+            ("-1", "1", "line 41, field 1: `-1` is not a whole number from 0 to 16"),
+            ("0.5", "1", "line 41, field 1: `0.5` is not a whole number from 0 to 16"),
+            ("", "1", "line 41, field 1: `` is not a whole number from 0 to 16"),
+            ("1", "10", "line 41, field 65: `10` is not a whole number from 0 to 9"),
+            ("1", "nine", "line 41, field 65: `nine` is not a whole number from 0 to 9"),
         ] {
             assert_eq!(damaged(&line(ink, digit)), message);
         }
         let long = damaged(&line(&"9".repeat(1_000_000), "1"));
-        assert!(
-            long.len() < 100,
-            "a huge field is not repeated whole: {} bytes",
-            long.len()
-        );
+        assert!(long.len() < 100, "a huge field is not repeated whole: {} bytes", long.len());
     }
 
     #[test]
     fn refuses_too_few_and_too_many() {
         assert_eq!(parse(""), Err(DatasetError::Missing { digit: 0, found: 0 }));
-        assert_eq!(
-            parse(&csv(3)),
-            Err(DatasetError::Missing { digit: 0, found: 3 })
-        );
-        assert_eq!(
-            parse(&line("0", "1").repeat(IMAGES_MAX + 1)),
-            Err(DatasetError::TooMany)
-        );
+        assert_eq!(parse(&csv(3)), Err(DatasetError::Missing { digit: 0, found: 3 }));
+        assert_eq!(parse(&line("0", "1").repeat(IMAGES_MAX + 1)), Err(DatasetError::TooMany));
     }
 
     #[test]
@@ -253,15 +184,8 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..images.len()).collect::<Vec<_>>());
         for digit in 0..CLASSES as u8 {
-            let held_out = split
-                .test
-                .iter()
-                .filter(|&&index| images[index].digit == digit)
-                .count();
-            assert!(
-                held_out.abs_diff(45 / HELD_OUT_EVERY) <= 1,
-                "{held_out} of the digit {digit}"
-            );
+            let held_out = split.test.iter().filter(|&&index| images[index].digit == digit).count();
+            assert!(held_out.abs_diff(45 / HELD_OUT_EVERY) <= 1, "{held_out} of the digit {digit}");
         }
     }
 

@@ -11,11 +11,7 @@ fn main() -> ExitCode {
         Ok(Request::Train(settings)) => settings,
         Ok(Request::Help) => {
             let written = io::stdout().write_all(HELP.as_bytes());
-            return if written.is_ok() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            };
+            return if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Err(error) => {
             eprintln!("digits: {error}\nTry `digits --help`.");

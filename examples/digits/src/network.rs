@@ -47,12 +47,7 @@ pub struct Epoch {
 
 impl Layer {
     fn zero(inputs: usize, outputs: usize) -> Self {
-        Self {
-            inputs,
-            outputs,
-            weights: vec![0.0; inputs * outputs],
-            bias: vec![0.0; outputs],
-        }
+        Self { inputs, outputs, weights: vec![0.0; inputs * outputs], bias: vec![0.0; outputs] }
     }
 
     /// Uniform weights with variance 2 / inputs, which keeps the signal's size through rectified
@@ -82,10 +77,7 @@ impl Layer {
         for (bias, error) in self.bias.iter_mut().zip(error) {
             *bias += error;
         }
-        for (value, weights) in input
-            .iter()
-            .zip(self.weights.chunks_exact_mut(self.outputs))
-        {
+        for (value, weights) in input.iter().zip(self.weights.chunks_exact_mut(self.outputs)) {
             if *value == 0.0 {
                 continue;
             }
@@ -98,21 +90,15 @@ impl Layer {
     /// Moves the weights against the gradient of a batch, and clears the gradient for the next.
     fn step(&mut self, gradient: &mut Layer, velocity: &mut Layer, rate: f64, batch: usize) {
         let share = rate / batch as f64;
-        for ((weight, slope), speed) in self
-            .weights
-            .iter_mut()
-            .zip(&mut gradient.weights)
-            .zip(&mut velocity.weights)
+        for ((weight, slope), speed) in
+            self.weights.iter_mut().zip(&mut gradient.weights).zip(&mut velocity.weights)
         {
             *speed = MOMENTUM * *speed - share * *slope - rate * WEIGHT_DECAY * *weight;
             *weight += *speed;
             *slope = 0.0;
         }
-        for ((bias, slope), speed) in self
-            .bias
-            .iter_mut()
-            .zip(&mut gradient.bias)
-            .zip(&mut velocity.bias)
+        for ((bias, slope), speed) in
+            self.bias.iter_mut().zip(&mut gradient.bias).zip(&mut velocity.bias)
         {
             *speed = MOMENTUM * *speed - share * *slope;
             *bias += *speed;
@@ -207,25 +193,11 @@ impl Network {
                     loss -= ln(values.output[usize::from(image.digit)].max(f64::MIN_POSITIVE));
                     self.add_gradients(&values, image.digit, &mut gradient);
                 }
-                self.hidden.step(
-                    &mut gradient.hidden,
-                    &mut velocity.hidden,
-                    rate,
-                    batch.len(),
-                );
-                self.output.step(
-                    &mut gradient.output,
-                    &mut velocity.output,
-                    rate,
-                    batch.len(),
-                );
+                self.hidden.step(&mut gradient.hidden, &mut velocity.hidden, rate, batch.len());
+                self.output.step(&mut gradient.output, &mut velocity.output, rate, batch.len());
             }
             let count = train.len() as f64;
-            watch(Epoch {
-                number,
-                loss: loss / count,
-                accuracy: f64::from(correct) / count,
-            })?;
+            watch(Epoch { number, loss: loss / count, accuracy: f64::from(correct) / count })?;
         }
         Ok(())
     }
@@ -336,17 +308,8 @@ mod tests {
             });
         assert_eq!(done, Ok(()));
         assert_eq!(epochs.len(), 300);
-        assert!(
-            epochs[299].loss < epochs[0].loss / 2.0,
-            "{:?} then {:?}",
-            epochs[0],
-            epochs[299]
-        );
-        assert!(
-            images
-                .iter()
-                .all(|image| network.predict(image) == image.digit)
-        );
+        assert!(epochs[299].loss < epochs[0].loss / 2.0, "{:?} then {:?}", epochs[0], epochs[299]);
+        assert!(images.iter().all(|image| network.predict(image) == image.digit));
 
         let mut seen = 0;
         let stopped = network.train(&images, &train, 300, &mut random, |_| {

@@ -61,14 +61,7 @@ mod tests {
         // The first outputs of the reference implementation (splitmix64.c, Vigna) for seed 1234567.
         let mut random = Random::new(1_234_567);
         let drawn: Vec<u64> = (0..3).map(|_| random.next_u64()).collect();
-        assert_eq!(
-            drawn,
-            [
-                6457827717110365317,
-                3203168211198807973,
-                9817491932198370423
-            ]
-        );
+        assert_eq!(drawn, [6457827717110365317, 3203168211198807973, 9817491932198370423]);
     }
 
     #[test]
@@ -79,10 +72,7 @@ mod tests {
             seen[random.below(6) as usize] += 1;
             assert!((-1.0..1.0).contains(&random.symmetric()));
         }
-        assert!(
-            seen.iter().all(|&count| (850..1_150).contains(&count)),
-            "{seen:?}"
-        );
+        assert!(seen.iter().all(|&count| (850..1_150).contains(&count)), "{seen:?}");
     }
 
     #[test]

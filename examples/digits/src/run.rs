@@ -46,11 +46,9 @@ impl fmt::Display for RunError {
                 path.display()
             ),
             Self::Read(path, error) => write!(out, "cannot read {}: {error}", path.display()),
-            Self::TooLarge(path) => write!(
-                out,
-                "{} is larger than {CSV_BYTES_MAX} bytes",
-                path.display()
-            ),
+            Self::TooLarge(path) => {
+                write!(out, "{} is larger than {CSV_BYTES_MAX} bytes", path.display())
+            }
             Self::Dataset(path, error) => write!(out, "{}: {error}", path.display()),
             Self::Write(path, error) => write!(out, "cannot write {}: {error}", path.display()),
             Self::Progress(error) => write!(out, "cannot report progress: {error}"),
@@ -70,12 +68,7 @@ pub fn run(settings: &Settings, progress: &mut impl Write) -> Result<(), RunErro
     let mut random = Random::new(settings.seed);
     let split = Split::stratified(&images, &mut random);
     let mut network = Network::random(settings.hidden, &mut random);
-    let Settings {
-        epochs,
-        seed,
-        hidden,
-        ..
-    } = *settings;
+    let Settings { epochs, seed, hidden, .. } = *settings;
     report(
         progress,
         format_args!(
@@ -89,11 +82,7 @@ pub fn run(settings: &Settings, progress: &mut impl Write) -> Result<(), RunErro
     let mut last = None;
     network.train(&images, &split.train, epochs, &mut random, |epoch| {
         last = Some(epoch);
-        let Epoch {
-            number,
-            loss,
-            accuracy,
-        } = epoch;
+        let Epoch { number, loss, accuracy } = epoch;
         let percent = accuracy * 100.0;
         let width = epochs.to_string().len();
         report(
@@ -145,17 +134,11 @@ fn load(path: &Path) -> Result<Vec<Image>, RunError> {
 
 /// One line, sent off at once: whoever watches the job sees it while the next epoch runs.
 fn report(progress: &mut impl Write, line: fmt::Arguments<'_>) -> Result<(), RunError> {
-    writeln!(progress, "{line}")
-        .and_then(|()| progress.flush())
-        .map_err(RunError::Progress)
+    writeln!(progress, "{line}").and_then(|()| progress.flush()).map_err(RunError::Progress)
 }
 
 fn metrics_json(settings: &Settings, split: &Split, last: &Epoch, confusion: &Confusion) -> String {
-    let rows: Vec<String> = confusion
-        .counts
-        .iter()
-        .map(|row| format!("    {row:?}"))
-        .collect();
+    let rows: Vec<String> = confusion.counts.iter().map(|row| format!("    {row:?}")).collect();
     format!(
         concat!(
             "{{\n",

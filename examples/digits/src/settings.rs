@@ -46,11 +46,7 @@ pub enum Request {
 pub enum UsageError {
     Unknown(String),
     ValueMissing(String),
-    Value {
-        flag: String,
-        value: String,
-        expected: String,
-    },
+    Value { flag: String, value: String, expected: String },
 }
 
 impl fmt::Display for UsageError {
@@ -58,11 +54,7 @@ impl fmt::Display for UsageError {
         match self {
             Self::Unknown(argument) => write!(out, "`{argument}` is no setting of this program"),
             Self::ValueMissing(flag) => write!(out, "{flag} needs a value"),
-            Self::Value {
-                flag,
-                value,
-                expected,
-            } => {
+            Self::Value { flag, value, expected } => {
                 write!(out, "{flag} must be {expected}, not `{value}`")
             }
         }
@@ -119,15 +111,11 @@ fn number<N>(flag: &str, value: String, range: RangeInclusive<N>) -> Result<N, U
 where
     N: FromStr + PartialOrd + fmt::Display,
 {
-    value
-        .parse()
-        .ok()
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| UsageError::Value {
-            flag: flag.to_owned(),
-            value,
-            expected: format!("a whole number from {} to {}", range.start(), range.end()),
-        })
+    value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| UsageError::Value {
+        flag: flag.to_owned(),
+        value,
+        expected: format!("a whole number from {} to {}", range.start(), range.end()),
+    })
 }
 
 #[cfg(test)]
@@ -140,13 +128,8 @@ mod tests {
 
     #[test]
     fn reads_every_flag_in_both_forms() {
-        let expected = Settings {
-            epochs: 5,
-            seed: 9,
-            hidden: 7,
-            data: "d.csv".into(),
-            out: "o".into(),
-        };
+        let expected =
+            Settings { epochs: 5, seed: 9, hidden: 7, data: "d.csv".into(), out: "o".into() };
         assert_eq!(
             parse("--epochs 5 --seed=9 --hidden 7 --data=d.csv --out o"),
             Ok(Request::Train(expected))
@@ -154,23 +137,14 @@ mod tests {
         assert_eq!(parse(""), Ok(Request::Train(Settings::default())));
         assert_eq!(
             parse("--seed 2 --seed 3"),
-            Ok(Request::Train(Settings {
-                seed: 3,
-                ..Settings::default()
-            }))
+            Ok(Request::Train(Settings { seed: 3, ..Settings::default() }))
         );
         assert_eq!(parse("--epochs 5 --help"), Ok(Request::Help));
     }
 
     #[test]
     fn help_states_the_defaults_that_hold() {
-        let Settings {
-            epochs,
-            seed,
-            hidden,
-            data,
-            out,
-        } = Settings::default();
+        let Settings { epochs, seed, hidden, data, out } = Settings::default();
         for default in [
             epochs.to_string(),
             seed.to_string(),
@@ -188,26 +162,11 @@ mod tests {
             ("--epoch 5", "`--epoch` is no setting of this program"),
             ("train", "`train` is no setting of this program"),
             ("--seed", "--seed needs a value"),
-            (
-                "--epochs 0",
-                "--epochs must be a whole number from 1 to 10000, not `0`",
-            ),
-            (
-                "--epochs 10001",
-                "--epochs must be a whole number from 1 to 10000, not `10001`",
-            ),
-            (
-                "--hidden 4096",
-                "--hidden must be a whole number from 1 to 1024, not `4096`",
-            ),
-            (
-                "--seed -1",
-                "--seed must be a whole number from 0 to 18446744073709551615, not `-1`",
-            ),
-            (
-                "--epochs=many",
-                "--epochs must be a whole number from 1 to 10000, not `many`",
-            ),
+            ("--epochs 0", "--epochs must be a whole number from 1 to 10000, not `0`"),
+            ("--epochs 10001", "--epochs must be a whole number from 1 to 10000, not `10001`"),
+            ("--hidden 4096", "--hidden must be a whole number from 1 to 1024, not `4096`"),
+            ("--seed -1", "--seed must be a whole number from 0 to 18446744073709551615, not `-1`"),
+            ("--epochs=many", "--epochs must be a whole number from 1 to 10000, not `many`"),
         ] {
             assert_eq!(parse(line).expect_err(line).to_string(), message);
         }

@@ -17,10 +17,7 @@ pub struct Warp {
 
 impl Warp {
     /// Shows the image as it is.
-    pub const NONE: Self = Self {
-        columns: [1.0, 0.0, 0.0],
-        rows: [0.0, 1.0, 0.0],
-    };
+    pub const NONE: Self = Self { columns: [1.0, 0.0, 0.0], rows: [0.0, 1.0, 0.0] };
 
     pub fn random(random: &mut Random) -> Self {
         let mut draw = |bound: f64| random.symmetric() * bound;
@@ -80,28 +77,16 @@ mod tests {
 
     fn lit(columns: [f64; 3], rows: [f64; 3]) -> Vec<(usize, f64)> {
         let input = Warp { columns, rows }.apply(&corners());
-        input
-            .into_iter()
-            .enumerate()
-            .filter(|&(_, value)| value > 0.0)
-            .collect()
+        input.into_iter().enumerate().filter(|&(_, value)| value > 0.0).collect()
     }
 
     #[test]
     fn moves_ink_and_never_wraps_around() {
         let (x, y) = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]);
         assert_eq!(lit(x, y), [(0, 1.0), (63, 0.5)]);
-        assert_eq!(
-            lit([1.0, 0.0, -1.0], y),
-            [(1, 1.0)],
-            "one pixel to the right"
-        );
+        assert_eq!(lit([1.0, 0.0, -1.0], y), [(1, 1.0)], "one pixel to the right");
         assert_eq!(lit(x, [0.0, 1.0, -1.0]), [(SIDE, 1.0)], "one pixel down");
-        assert_eq!(
-            lit([1.0, 0.0, 1.0], y),
-            [(62, 0.5)],
-            "one pixel to the left"
-        );
+        assert_eq!(lit([1.0, 0.0, 1.0], y), [(62, 0.5)], "one pixel to the left");
         assert_eq!(
             lit([1.0, 0.0, -0.25], y),
             [(0, 0.75), (1, 0.25), (63, 0.375)],
@@ -112,10 +97,7 @@ mod tests {
 
     #[test]
     fn flips_and_stretches_about_the_centre() {
-        assert_eq!(
-            lit([-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]),
-            [(0, 0.5), (63, 1.0)]
-        );
+        assert_eq!(lit([-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]), [(0, 0.5), (63, 1.0)]);
         let half_the_size = lit([2.0, 0.0, 0.0], [0.0, 2.0, 0.0]);
         assert_eq!(
             half_the_size,
@@ -129,10 +111,7 @@ mod tests {
         let mut random = Random::new(9);
         for _ in 0..1_000 {
             let input = Warp::random(&mut random).apply(&corners());
-            assert!(
-                input.iter().all(|value| (0.0..=1.0).contains(value)),
-                "{input:?}"
-            );
+            assert!(input.iter().all(|value| (0.0..=1.0).contains(value)), "{input:?}");
         }
     }
 }

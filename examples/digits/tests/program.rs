@@ -22,12 +22,7 @@ fn images() -> Vec<Image> {
 
 fn digits(data: &Path, out: &Path, settings: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_digits"));
-    command
-        .arg("--data")
-        .arg(data)
-        .arg("--out")
-        .arg(out)
-        .args(settings);
+    command.arg("--data").arg(data).arg("--out").arg(out).args(settings);
     command.output().expect("the program starts")
 }
 
@@ -46,11 +41,7 @@ fn files(out: &Path) -> Vec<(String, Vec<u8>)> {
         .expect("readable")
         .map(|entry| {
             let path = entry.expect("readable").path();
-            let name = path
-                .file_name()
-                .expect("named")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().expect("named").to_string_lossy().into_owned();
             (name, fs::read(&path).expect("readable"))
         })
         .collect();
@@ -59,10 +50,7 @@ fn files(out: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn json(path: PathBuf) -> Value {
@@ -85,12 +73,7 @@ fn network(model: &Value) -> Network {
     let layer = |index: usize, activation: &str| {
         let layer = &model["layers"][index];
         assert_eq!(layer["activation"], activation);
-        let weights = layer["weights"]
-            .as_array()
-            .expect("rows")
-            .iter()
-            .flat_map(numbers)
-            .collect();
+        let weights = layer["weights"].as_array().expect("rows").iter().flat_map(numbers).collect();
         let count = |key: &str| layer[key].as_u64().expect("a count") as usize;
         Layer {
             inputs: count("inputs"),
@@ -99,10 +82,7 @@ fn network(model: &Value) -> Network {
             bias: numbers(&layer["bias"]),
         }
     };
-    Network {
-        hidden: layer(0, "relu"),
-        output: layer(1, "softmax"),
-    }
+    Network { hidden: layer(0, "relu"), output: layer(1, "softmax") }
 }
 
 #[test]
@@ -132,16 +112,9 @@ fn defaults_read_at_least_97_percent_and_say_so() {
     let printed = train(out.path(), &[]);
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!(lines.len(), 1 + 100 + 2, "{printed}");
-    assert_eq!(
-        lines[0],
-        "1797 images: 1347 to train, 450 held out; seed 1, 128 hidden units"
-    );
+    assert_eq!(lines[0], "1797 images: 1347 to train, 450 held out; seed 1, 128 hidden units");
     assert!(lines[1].starts_with("epoch   1/100  loss "), "{}", lines[1]);
-    assert!(
-        lines[100].starts_with("epoch 100/100  loss "),
-        "{}",
-        lines[100]
-    );
+    assert!(lines[100].starts_with("epoch 100/100  loss "), "{}", lines[100]);
 
     // The README promises these bytes to every machine and both runtimes.
     let model = fs::read(out.path().join("model.json")).expect("written");
@@ -149,10 +122,7 @@ fn defaults_read_at_least_97_percent_and_say_so() {
         sha256_hex(&model),
         "71320315054d14ad30febbf7c785dd7946fca10b8903e64c100838c4ea7ee712"
     );
-    let names: Vec<String> = files(out.path())
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let names: Vec<String> = files(out.path()).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["confusion.svg", "metrics.json", "model.json"]);
     let metrics = json(out.path().join("metrics.json"));
     let accuracy = metrics["accuracy"].as_f64().expect("a number");
@@ -174,19 +144,10 @@ fn defaults_read_at_least_97_percent_and_say_so() {
 #[test]
 fn model_file_predicts_what_the_metrics_claim() {
     let out = TempDir::new().expect("a directory");
-    train(
-        out.path(),
-        &["--epochs", "10", "--hidden", "24", "--seed", "3"],
-    );
+    train(out.path(), &["--epochs", "10", "--hidden", "24", "--seed", "3"]);
     let network = network(&json(out.path().join("model.json")));
-    assert_eq!(
-        (network.hidden.inputs, network.hidden.outputs),
-        (PIXELS, 24)
-    );
-    assert_eq!(
-        (network.output.inputs, network.output.outputs),
-        (24, CLASSES)
-    );
+    assert_eq!((network.hidden.inputs, network.hidden.outputs), (PIXELS, 24));
+    assert_eq!((network.output.inputs, network.output.outputs), (24, CLASSES));
 
     let images = images();
     let split = Split::stratified(&images, &mut Random::new(3));
@@ -195,10 +156,7 @@ fn model_file_predicts_what_the_metrics_claim() {
         let image = &images[index];
         confusion[usize::from(image.digit)][usize::from(network.predict(image))] += 1;
     }
-    assert_eq!(
-        json(out.path().join("metrics.json"))["confusion"],
-        serde_json::json!(confusion)
-    );
+    assert_eq!(json(out.path().join("metrics.json"))["confusion"], serde_json::json!(confusion));
 }
 
 #[test]
@@ -206,26 +164,14 @@ fn same_seed_gives_the_same_bytes_and_another_seed_does_not() {
     let run = |settings: &[&str]| {
         let out = TempDir::new().expect("a directory");
         let printed = train(out.path(), settings);
-        (
-            files(out.path()),
-            printed.replace(&out.path().display().to_string(), "OUT"),
-        )
+        (files(out.path()), printed.replace(&out.path().display().to_string(), "OUT"))
     };
     let short = ["--epochs", "3", "--hidden", "16", "--seed"];
     let first = run(&[&short[..], &["8"]].concat());
-    assert!(
-        first == run(&[&short[..], &["8"]].concat()),
-        "two runs differ"
-    );
+    assert!(first == run(&[&short[..], &["8"]].concat()), "two runs differ");
     let other = run(&[&short[..], &["9"]].concat());
     assert_ne!(first.1, other.1);
-    assert!(
-        first
-            .0
-            .iter()
-            .zip(&other.0)
-            .all(|(one, two)| one.0 == two.0 && one.1 != two.1)
-    );
+    assert!(first.0.iter().zip(&other.0).all(|(one, two)| one.0 == two.0 && one.1 != two.1));
 }
 
 /// What the program says about an input that it refuses.
@@ -233,11 +179,7 @@ fn refusal(data: &Path) -> String {
     let out = TempDir::new().expect("a directory");
     let output = digits(data, out.path(), &[]);
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "",
-        "nothing was trained"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing was trained");
     assert_eq!(files(out.path()), [], "nothing was written");
     String::from_utf8(output.stderr).expect("UTF-8")
 }
@@ -249,10 +191,7 @@ fn refuses_damaged_and_missing_input_with_a_reason() {
     let path = csv.display();
 
     let missing = refusal(&csv);
-    assert!(
-        missing.contains(&format!("cannot open {path}: ")),
-        "{missing}"
-    );
+    assert!(missing.contains(&format!("cannot open {path}: ")), "{missing}");
     assert!(missing.contains("--data"), "{missing}");
 
     let valid = fs::read_to_string(data()).expect("in the repository");
@@ -277,10 +216,7 @@ fn refuses_damaged_and_missing_input_with_a_reason() {
             vec![0xff; 100],
             format!("digits: cannot read {path}: stream did not contain valid UTF-8\n"),
         ),
-        (
-            vec![b'1'; (16 << 20) + 1],
-            format!("digits: {path} is larger than 16777216 bytes\n"),
-        ),
+        (vec![b'1'; (16 << 20) + 1], format!("digits: {path} is larger than 16777216 bytes\n")),
     ];
     for (content, message) in damage {
         fs::write(&csv, content).expect("writable");
@@ -296,15 +232,8 @@ fn fails_early_where_it_cannot_write() {
     let output = digits(&data(), &file.join("out"), &[]);
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        errors.starts_with(&format!("digits: cannot write {}", file.display())),
-        "{errors}"
-    );
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "",
-        "no training before that"
-    );
+    assert!(errors.starts_with(&format!("digits: cannot write {}", file.display())), "{errors}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "no training before that");
 }
 
 #[test]
@@ -321,8 +250,5 @@ fn explains_itself_and_refuses_unknown_settings() {
     let unknown = run("--epoch=3");
     assert_eq!(unknown.status.code(), Some(2));
     let message = String::from_utf8_lossy(&unknown.stderr);
-    assert_eq!(
-        message,
-        "digits: `--epoch` is no setting of this program\nTry `digits --help`.\n"
-    );
+    assert_eq!(message, "digits: `--epoch` is no setting of this program\nTry `digits --help`.\n");
 }
