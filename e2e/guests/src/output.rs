@@ -31,6 +31,7 @@ pub(crate) fn count_to(count: u64, out: &mut Lines) -> Outcome<()> {
     Ok(buffer.flush()?)
 }
 
+#[expect(clippy::disallowed_methods, reason = "to take time is what this mode is for")]
 pub(crate) fn sleep(seconds: u32, out: &mut Lines) -> Outcome<()> {
     for second in 1..=seconds {
         std::thread::sleep(Duration::from_secs(1));
