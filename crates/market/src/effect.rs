@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Intent {
     pub job: JobId,
     pub action: IntentAction,
-    /// How many intents of the job could not be mined before: an intent that replaces a blocked one is a new one.
+    /// How many intents of this kind could not be mined before: an intent that replaces a blocked one is a new one.
     pub round: u16,
 }
 

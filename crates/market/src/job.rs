@@ -1,7 +1,7 @@
 //! A job as the scheduler knows it: its terms, where it stands, and what the contract holds for it.
 
 use gristmill_protocol::Address;
-use gristmill_protocol::api::JobState;
+use gristmill_protocol::api::{IntentKind, JobState};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::terms::Terms;
@@ -37,12 +37,9 @@ pub struct Job {
     /// Nodes that had this job and did not finish it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<NodeId>,
-    /// Intents that could not be mined: makes the subject of the next one new, and it wait longer.
-    #[serde(default)]
-    pub setbacks: u16,
-    /// Not before this time is an intent planned again that could not be mined.
-    #[serde(default)]
-    pub retry_at: Timestamp,
+    /// Kinds of intents that could not be mined, at most one entry each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setbacks: Vec<Setback>,
     /// How many events the job's history has.
     pub version: u64,
     pub created_at: Timestamp,
@@ -50,6 +47,14 @@ pub struct Job {
     pub queued_at: Timestamp,
     /// When to look again, whatever happens. Set in every state that is not an end.
     pub due_at: Option<Timestamp>,
+}
+
+/// An intent could not be mined: the next one of its kind has another subject, and comes later each time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Setback {
+    pub kind: IntentKind,
+    pub count: u16,
+    pub retry_at: Timestamp,
 }
 
 /// Where a job stands. Data that only one state needs is in that state.
@@ -169,7 +174,13 @@ impl Job {
     /// Whether a command about this job, as it is loaded, may assign it: then the store loads its window of nodes.
     #[must_use]
     pub fn wants_nodes(&self) -> bool {
-        matches!(self.state, State::Funding | State::Queued { .. })
+        matches!(self.state, State::Funding | State::Queued { .. } | State::CallingIn { .. })
+    }
+
+    /// The setback of this kind of intent, if there was one.
+    #[must_use]
+    pub fn setback(&self, kind: IntentKind) -> Option<&Setback> {
+        self.setbacks.iter().find(|setback| setback.kind == kind)
     }
 
     /// Whether `now` is after the deadline. At the deadline itself everything is still possible.

@@ -9,7 +9,9 @@ pub mod command;
 pub mod demand;
 pub mod effect;
 pub mod escrow;
+pub mod explain;
 pub mod job;
+pub mod matching;
 pub mod node;
 pub mod policy;
 pub mod rejection;
@@ -18,6 +20,7 @@ mod rules;
 pub mod world;
 
 pub use command::Command;
+pub use explain::{explain, summary};
 pub use policy::Policy;
 pub use rejection::Rejection;
 pub use reply::Reply;

@@ -11,6 +11,7 @@ use crate::effect::{Intent, Verification};
 use crate::job::Job;
 use crate::node::Node;
 use crate::policy::Policy;
+use crate::rules::Written;
 
 /// Rows of one window of candidates.
 pub const WINDOW_MAX: usize = 64;
@@ -110,6 +111,20 @@ impl World {
     pub fn attempts_of(&self, job: JobId) -> impl DoubleEndedIterator<Item = &Attempt> {
         let (first, last) = (AttemptNumber(0), AttemptNumber(u16::MAX));
         self.attempts.range((job, first)..=(job, last)).map(|(_, attempt)| attempt)
+    }
+
+    /// Takes over what an accepted command has written.
+    pub(crate) fn absorb(&mut self, written: Written) {
+        self.changed.jobs.extend(written.jobs.keys());
+        self.changed.attempts.extend(written.attempts.keys());
+        self.changed.nodes.extend(written.nodes.keys());
+        self.jobs.extend(written.jobs);
+        self.attempts.extend(written.attempts);
+        self.nodes.extend(written.nodes);
+        self.changed.events.extend(written.events);
+        self.changed.intents.extend(written.intents);
+        self.changed.verifications.extend(written.verifications);
+        self.changed.wakes.extend(written.wakes);
     }
 
     /// Takes what has changed since the last call.
