@@ -303,11 +303,16 @@ abstract contract Base {
         vm.assertEq(_balance(token_, ARBITER), 0, "arbiter's balance");
     }
 
-    function _expectRevert(bytes memory data) internal {
-        vm.expectRevert(data);
+    function _wrongState(bytes32 id, IJobMarket.State state) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IJobMarket.WrongState.selector, id, state);
     }
 
     function _expectWrongState(bytes32 id, IJobMarket.State state) internal {
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.WrongState.selector, id, state));
+        vm.expectRevert(_wrongState(id, state));
+    }
+
+    /// @dev A value between both ends, inclusive, from any value.
+    function _between(uint256 value, uint256 min, uint256 max) internal pure returns (uint256) {
+        return min + value % (max - min + 1);
     }
 }
