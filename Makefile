@@ -40,4 +40,4 @@ build:
 	@echo "▸ Building (the first time takes several minutes)" >&2
 	@cargo build --locked --workspace --bins
 
-STACK = $(CARGO_TARGET_DIR)/debug/gristmill-stack
+STACK = $(CARGO_TARGET_DIR)/debug/gristmill-xtask

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// Writes every generated file, or with `check` compares them all and names what differs.
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let files = [
-        ("api/openapi.json", String::new()),
+        ("api/openapi.json", gristmill_scheduler::openapi_json()),
         ("api/vectors.json", crate::vectors::render()?),
         ("docs/cli.md", cli_reference(root)?),
     ];

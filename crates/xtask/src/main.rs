@@ -1,4 +1,4 @@
-//! The tool of this repository: checks of the source tree, generated files, and the run of every test suite.
+//! The tool of this repository: checks of the source tree, generated files, every test suite, and the local market.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Checks, generated files and test suites of this repository.
+/// Checks, generated files, test suites and the local market of this repository.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -36,14 +36,24 @@ enum Command {
         #[arg(long, value_enum)]
         only: Vec<suites::Suite>,
     },
+    /// Run one real job end to end on a market of its own, and stop it.
+    Demo,
+    /// Start a local market that stays.
+    Up,
+    /// Stop what `up` started.
+    Down,
 }
 
-fn main() -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<()> {
     let root = root();
     match Arguments::parse().command {
         Command::Tidy => tidy::run(&root),
         Command::Generate { check } => generate::run(&root, check),
         Command::Test { only } => suites::run(&root, &only),
+        Command::Demo => gristmill_e2e::demo::demo(&root).await,
+        Command::Up => gristmill_e2e::demo::up(&root).await,
+        Command::Down => gristmill_e2e::demo::down(&root).await,
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) enum Suite {
     Sim,
     /// Unit, fuzz and invariant tests of the contracts.
     Contracts,
-    /// The example workloads.
+    /// The programs that run as jobs: examples, and the hostile one of the end-to-end tests.
     Examples,
 }
 
@@ -105,9 +105,20 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
             count(command.current_dir(root.join("contracts")), forge_summary)
         }
         Suite::Examples => {
-            let mut command = Command::new(cargo);
-            command.args(["test", "--locked"]);
-            count(command.current_dir(root.join("examples/digits")), libtest_summary)
+            let mut total = Count::default();
+            for package in ["examples/digits", "e2e/guests"] {
+                let mut command = Command::new(cargo);
+                command.args(["test", "--locked"]);
+                // The build folder of the workspace may be in use by its tests.
+                if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
+                    command.env("CARGO_TARGET_DIR", Path::new(&target).join("guests"));
+                }
+                let count = count(command.current_dir(root.join(package)), libtest_summary)?;
+                total.passed += count.passed;
+                total.failed += count.failed;
+                total.skipped += count.skipped;
+            }
+            Ok(total)
         }
     }
 }

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gristmill-cli", &["gristmill-protocol"]),
     ("gristmill-sim", &["gristmill-protocol", "gristmill-market", "gristmill-scheduler", "gristmill-node"]),
     ("gristmill-e2e", &["gristmill-protocol"]),
-    ("gristmill-xtask", &["gristmill-protocol", "gristmill-scheduler"]),
+    ("gristmill-xtask", &["gristmill-protocol", "gristmill-scheduler", "gristmill-e2e"]),
 ];
 const MARKET_FOREIGN: &[&str] = &["serde", "thiserror"];
 

@@ -1,0 +1,155 @@
+//! A real chain on this machine: anvil as U2U's own fakenet, with the contract deployed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use alloy::network::EthereumWallet;
+use alloy::primitives::{Address, U256};
+use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::rpc::types::Filter;
+use alloy::sol_types::SolEventInterface;
+use anyhow::{Context, Result, ensure};
+use gristmill_protocol::contracts::JobMarket;
+use gristmill_protocol::deployment::Deployment;
+use gristmill_protocol::ids::JobId;
+use gristmill_protocol::signing::Domain;
+
+use crate::keys::Party;
+use crate::process::{Lifetime, Process};
+use crate::wait_for;
+
+/// U2U's fakenet. The ids of its public chains, 39 and 2484, are never used here, so that no signature made on this
+/// machine is valid there.
+pub const CHAIN_ID: u64 = 4439;
+
+pub struct Chain {
+    pub process: Process,
+    pub rpc_url: String,
+    pub deployment: Deployment,
+    pub deployment_path: PathBuf,
+}
+
+impl Chain {
+    /// Starts anvil with a block a second, and deploys the contract.
+    ///
+    /// # Errors
+    /// Where anvil does not start or the deployment fails.
+    pub async fn start(folder: &Path, port: u16, lifetime: Lifetime) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let anvil = crate::root().join("contracts/node_modules/.bin/anvil");
+        ensure!(anvil.exists(), "anvil is not installed: run scripts/setup.sh");
+        let (port_text, chain_id) = (port.to_string(), CHAIN_ID.to_string());
+        let arguments = [
+            "--host", "127.0.0.1", "--port", &port_text, "--chain-id", &chain_id, "--hardfork", "london",
+            "--gas-limit", "20500000", "--block-time", "1", "--mnemonic", crate::keys::MNEMONIC, "--quiet",
+        ]
+        .map(OsStr::new);
+        let log = folder.join("logs/chain.log");
+        let mut process = Process::start("anvil", &anvil, &arguments, &[], &log, lifetime)?;
+        let rpc_url = format!("http://127.0.0.1:{port}");
+        let provider = ProviderBuilder::new().connect_http(rpc_url.parse()?);
+        wait_for("the chain to answer", Duration::from_secs(30), async || {
+            if let Err(error) = process.check_running() {
+                return Some(Err(error));
+            }
+            provider.get_chain_id().await.ok().map(Ok)
+        })
+        .await??;
+
+        let deployment = deploy(&rpc_url).await?;
+        let deployment_path = folder.join("deployment.json");
+        std::fs::write(&deployment_path, serde_json::to_string_pretty(&deployment)? + "\n")?;
+        Ok(Self { process, rpc_url, deployment, deployment_path })
+    }
+
+    /// A provider that signs as `party`.
+    ///
+    /// # Panics
+    /// Never: the URL was used before.
+    #[must_use]
+    pub fn provider(&self, party: Party) -> DynProvider {
+        let url = self.rpc_url.parse().expect("the URL was used before");
+        ProviderBuilder::new().wallet(EthereumWallet::from(party.key())).connect_http(url).erased()
+    }
+
+    /// The contract, called as `party`.
+    #[must_use]
+    pub fn contract(&self, party: Party) -> JobMarket::JobMarketInstance<DynProvider> {
+        JobMarket::new(self.deployment.contract, self.provider(party))
+    }
+
+    #[must_use]
+    pub fn domain(&self) -> Domain {
+        self.deployment.domain()
+    }
+
+    /// # Errors
+    /// Where the chain does not answer.
+    pub async fn balance(&self, address: Address) -> Result<U256> {
+        Ok(self.provider(Party::Stranger).get_balance(address).await?)
+    }
+
+    /// The time of the newest block, in unix seconds.
+    ///
+    /// # Errors
+    /// Where the chain does not answer.
+    pub async fn now(&self) -> Result<u64> {
+        let provider = self.provider(Party::Stranger);
+        let block = provider.get_block(alloy::eips::BlockId::latest()).await?;
+        Ok(block.context("the chain has no block")?.header.timestamp)
+    }
+
+    /// What each of a job's events cost whoever sent its transaction, by the event's name.
+    ///
+    /// # Errors
+    /// Where the chain does not answer.
+    pub async fn gas_of(&self, job: JobId) -> Result<BTreeMap<&'static str, u64>> {
+        let provider = self.provider(Party::Stranger);
+        let filter = Filter::new()
+            .address(self.deployment.contract)
+            .from_block(self.deployment.block)
+            .topic1(job.0);
+        let mut gas = BTreeMap::new();
+        for log in provider.get_logs(&filter).await? {
+            let event = JobMarket::JobMarketEvents::decode_log(&log.inner)?;
+            let name = match event.data {
+                JobMarket::JobMarketEvents::Opened(_) => "Opened",
+                JobMarket::JobMarketEvents::Assigned(_) => "Assigned",
+                JobMarket::JobMarketEvents::Settled(_) => "Settled",
+                _ => continue,
+            };
+            let hash = log.transaction_hash.context("a log belongs to a transaction")?;
+            let receipt = provider.get_transaction_receipt(hash).await?.context("it has a receipt")?;
+            gas.insert(name, receipt.gas_used);
+        }
+        Ok(gas)
+    }
+
+    /// Moves the chain's clock forward, and mines a block then.
+    ///
+    /// # Errors
+    /// Where the chain does not answer.
+    pub async fn advance(&self, seconds: u64) -> Result<()> {
+        let provider = self.provider(Party::Stranger);
+        let _: serde_json::Value =
+            provider.raw_request("evm_increaseTime".into(), [U256::from(seconds)]).await?;
+        let _: serde_json::Value = provider.raw_request("evm_mine".into(), ()).await?;
+        Ok(())
+    }
+}
+
+async fn deploy(rpc_url: &str) -> Result<Deployment> {
+    let wallet = EthereumWallet::from(Party::Deployer.key());
+    let provider = ProviderBuilder::new().wallet(wallet).connect_http(rpc_url.parse()?);
+    let receipt = JobMarket::deploy_builder(&provider)
+        .send()
+        .await
+        .context("deploy JobMarket")?
+        .get_receipt()
+        .await?;
+    let contract = receipt.contract_address.context("the deployment made no contract")?;
+    let block = receipt.block_number.context("the deployment is in no block")?;
+    Ok(Deployment { chain_id: CHAIN_ID, contract, block })
+}
