@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_root_that_is_not_complete_is_refused_and_can_be_completed() {
-        let bytes: Vec<u8> = (0..3u32 << 20).map(|i| (i >> 12) as u8).collect();
+        let bytes: Vec<u8> = (0..3u32 << 20).map(|i| (i >> 14) as u8).collect();
         let (blocks, cid) = file(&bytes);
         let whole = car(&blocks, &cid);
         let (_directory, store) = open(quotas());

@@ -1,1 +1,105 @@
-fn main() {}
+//! The program `gristmill-scheduler`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use gristmill_protocol::deployment::Deployment;
+use gristmill_scheduler::config::{Config, DEFAULT_CONFIG};
+use gristmill_scheduler::store::sqlite::SqliteStore;
+use gristmill_scheduler::{drivers, openapi_json, run, telemetry};
+
+/// Assigns jobs to nodes, has results verified, and settles them on chain.
+///
+/// A scheduler can never take, redirect or freeze the money of a job: it gets its fee, and only when a result is paid.
+#[derive(Parser)]
+#[command(version, after_help = "Examples:
+  gristmill-scheduler config > scheduler.toml     write a configuration, then edit it
+  gristmill-scheduler check                       is everything there: files, key, chain, contract?
+  gristmill-scheduler                             run
+  gristmill-scheduler --config /etc/gristmill/scheduler.toml run
+
+The password of the keystore is in the environment:
+  GRISTMILL_SCHEDULER_KEYSTORE_PASSWORD=… gristmill-scheduler
+
+Signs of life: /healthz (the process), /readyz (database and chain), /metrics (Prometheus).")]
+struct Cli {
+    /// The configuration file. Without one that exists, `run` and `check` say how to write it.
+    #[arg(long, short, global = true, default_value = "scheduler.toml", env = "GRISTMILL_SCHEDULER_CONFIG")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve until SIGTERM or Ctrl-C (the default).
+    Run,
+    /// Print the configuration with every default, and what each setting is for.
+    Config,
+    /// Look at configuration, key, database, chain and contract, and change nothing.
+    Check,
+    /// Bring the database up to date and exit. `run` does so too.
+    Migrate,
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Verb::Run) {
+        Verb::Run => {
+            let config = read_config(&cli.config)?;
+            telemetry::start_logging(&config.log).map_err(anyhow::Error::msg)?;
+            run::run(config, stop_signal()?).await?;
+        }
+        Verb::Config => print!("{DEFAULT_CONFIG}"),
+        Verb::Check => check(&read_config(&cli.config)?).await?,
+        Verb::Migrate => {
+            let config = read_config(&cli.config)?;
+            run::create_data_dir(&config)?;
+            let path = run::database_path(&config);
+            let before = SqliteStore::migrated_to(&path)?;
+            SqliteStore::open(&path)?;
+            let after = SqliteStore::migrations_known();
+            println!("{}: migration {after} (was {before})", path.display());
+        }
+        Verb::Openapi => print!("{}", openapi_json()),
+    }
+    Ok(())
+}
+
+fn read_config(path: &std::path::Path) -> anyhow::Result<Config> {
+    Config::read(path).with_context(|| {
+        format!("no usable configuration; `gristmill-scheduler config > {}` writes one to start from", path.display())
+    })
+}
+
+/// Each line says what was looked at; the first problem ends it.
+async fn check(config: &Config) -> anyhow::Result<()> {
+    println!("configuration   ok");
+    let deployment = Deployment::read(&config.chain.deployment)?;
+    println!("deployment      chain {}, contract {}", deployment.chain_id, deployment.contract);
+    let signer = run::open_keystore(config)?;
+    println!("key             {}", signer.address());
+    let (found, known) = (SqliteStore::migrated_to(&run::database_path(config))?, SqliteStore::migrations_known());
+    anyhow::ensure!(found <= known, "the database has migration {found}; this program knows {known}: update it");
+    println!("database        migration {found} of {known}");
+    drivers::check_chain(&config.chain.rpc_urls, &deployment, signer.address()).await?;
+    println!("chain           ok");
+    Ok(())
+}
+
+/// Ready when the process is asked to end.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            // Where Ctrl-C cannot be listened for, SIGTERM still works.
+            Ok(()) = tokio::signal::ctrl_c() => {}
+        }
+    })
+}

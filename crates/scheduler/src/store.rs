@@ -8,7 +8,7 @@ use gristmill_market::attempt::Attempt;
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::effect::Verification;
 use gristmill_market::job::Job;
-use gristmill_market::node::Node;
+use gristmill_market::node::{Node, Standing};
 use gristmill_market::{Changes, Needs, Policy, Reply, World};
 use gristmill_protocol::Address;
 use gristmill_protocol::api::{JobEvent, JobState};
@@ -108,6 +108,8 @@ pub trait Writes: Reads + ChainWrites {
     fn purge(&mut self, now: Timestamp, limit: usize) -> Result<(), StoreError>;
     /// A value under `name`: the one that is stored, or else `fresh`, which is stored then.
     fn setting(&mut self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;
+    /// Writes a sign of life: proof that the database can be written.
+    fn mark_ready(&mut self, now: Timestamp) -> Result<(), StoreError>;
     /// Verifications that nobody works on, leased until `now + lease_ms`.
     fn lease_verifications(&mut self, now: Timestamp, lease_ms: u64, limit: usize) -> Result<Vec<Verification>, StoreError>;
     /// Ends a verification: its verdict has been decided.
@@ -187,4 +189,17 @@ where
 /// The attempt that carries `number`, if any.
 pub fn attempt(rows: &dyn Reads, job: JobId, number: AttemptNumber) -> Result<Option<Attempt>, StoreError> {
     Ok(rows.attempts(job)?.into_iter().find(|attempt| attempt.number == number))
+}
+
+/// Whose node it is, and whether this scheduler may assign it jobs in `token`; nothing where no wallet has enrolled it.
+pub fn standing(rows: &dyn Reads, node: NodeId, token: Address) -> Result<Option<(Address, Standing)>, StoreError> {
+    let Some(enrollment) = rows.enrollment(node)? else { return Ok(None) };
+    let standing = if enrollment.revoked {
+        Standing::Revoked
+    } else if rows.is_approved(enrollment.provider, token)? {
+        Standing::Good
+    } else {
+        Standing::NotApproved
+    };
+    Ok(Some((enrollment.provider, standing)))
 }

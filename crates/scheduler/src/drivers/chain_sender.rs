@@ -198,7 +198,7 @@ impl ChainSender {
 
     /// Looks for receipts: what is mined, what is final, and what can never be mined. Whether anything was found.
     async fn follow(&mut self, open: &[TxRow], mined_nonce: u64, now: &ChainNow, fence: u64) -> Result<bool, ChainError> {
-        let used: Vec<&TxRow> = open.iter().filter(|tx| tx.nonce < mined_nonce).collect();
+        let used: Vec<TxRow> = open.iter().filter(|tx| tx.nonce < mined_nonce).cloned().collect();
         if used.is_empty() {
             return Ok(false);
         }
@@ -208,8 +208,11 @@ impl ChainSender {
             None => 0,
         };
         let rpc = &self.rpc;
-        let inclusions: Vec<(&TxRow, Option<Inclusion>)> = futures_util::stream::iter(used)
-            .map(|tx| async move { Ok::<_, CallError>((tx, find_inclusion(rpc, tx).await?)) })
+        let inclusions: Vec<(TxRow, Option<Inclusion>)> = futures_util::stream::iter(used)
+            .map(|tx| async move {
+                let inclusion = find_inclusion(rpc, &tx).await?;
+                Ok::<_, CallError>((tx, inclusion))
+            })
             .buffered(RECEIPTS_AT_ONCE)
             .try_collect()
             .await?;
@@ -232,7 +235,7 @@ impl ChainSender {
                 findings.push(Finding::Mined { tx: tx.id, inclusion });
             }
             if inclusion.block.number + self.finality_depth <= head + 1 {
-                let failure = self.failure(tx, &inclusion).await?;
+                let failure = self.failure(&tx, &inclusion).await?;
                 findings.push(Finding::Final { tx: tx.id, intent: tx.intent, failure });
             }
         }
@@ -613,7 +616,6 @@ fn sign(draft: &Draft, nonce: u64, chain_id: u64, signer: &PrivateKeySigner) -> 
 mod tests {
     use super::*;
     use alloy::consensus::TxEnvelope;
-    use alloy::consensus::transaction::SignerRecoverable;
     use alloy::eips::eip2718::Decodable2718;
 
     fn broadcast(max_fee_wei: u64, priority_fee_wei: u64) -> Broadcast {
@@ -661,8 +663,10 @@ mod tests {
         let broadcast = sign(&draft, 42, 4439, &signer).unwrap();
         let tx = TxEnvelope::decode_2718(&mut broadcast.raw.as_slice()).unwrap();
         assert_eq!(tx.hash(), &broadcast.hash.0);
-        assert_eq!(tx.recover_signer().unwrap(), signer.address());
-        let tx = tx.as_eip1559().unwrap().tx();
+        let signed = tx.as_eip1559().unwrap();
+        let signer_found = signed.signature().recover_address_from_prehash(&signed.signature_hash()).unwrap();
+        assert_eq!(signer_found, signer.address());
+        let tx = signed.tx();
         assert_eq!((tx.chain_id, tx.nonce, tx.gas_limit), (4439, 42, 60_000));
         assert_eq!((tx.max_fee_per_gas, tx.max_priority_fee_per_gas), (9, 2));
         assert_eq!(tx.input.as_ref(), [1, 2, 3]);

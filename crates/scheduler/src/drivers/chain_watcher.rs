@@ -73,6 +73,8 @@ pub struct ChainWatcher {
     pub poll_interval_ms: u64,
     /// Blocks of one request for events.
     pub log_blocks_max: u64,
+    /// Told of every successful look.
+    pub health: Arc<crate::health::Health>,
     /// Told of every new block; nothing before the first.
     pub now: watch::Sender<Option<ChainNow>>,
 }
@@ -100,6 +102,9 @@ impl ChainWatcher {
             let wait_ms = match self.step().await {
                 Ok(()) => {
                     failures = 0;
+                    if let Some(now) = *self.now.borrow() {
+                        self.health.chain_polled(now.head.block.number, self.clock.now());
+                    }
                     self.poll_interval_ms
                 }
                 Err(error) => {
@@ -445,7 +450,7 @@ impl ChainWatcher {
         }
         let described: Vec<_> = events.iter().map(|event| (event.job, event.position)).collect();
         let commands =
-            events.into_iter().map(|event| Command::Chain { event, token: LeaseToken(B256::random()) }).collect();
+            events.into_iter().map(|event| Command::Chain { event, token: LeaseToken(B256::from(rand::random::<[u8; 32]>())) }).collect();
         let outcomes = self.turns.submit_all(commands).await;
         for ((job, position), outcome) in described.into_iter().zip(outcomes) {
             match outcome {

@@ -28,7 +28,7 @@ pub fn calldata(terms: &Terms, action: &IntentAction) -> Vec<u8> {
     let t = IJobMarket::Terms::from(terms);
     match action {
         IntentAction::Assign { attempt, node } => {
-            JobMarket::assignCall { t, node: node.0, attempt: attempt.0 }.abi_encode()
+            JobMarket::assignCall { t, node_: node.0, attempt: attempt.0 }.abi_encode()
         }
         IntentAction::CallIn { .. } => JobMarket::callInCall { t }.abi_encode(),
         IntentAction::Release { signature, .. } => {

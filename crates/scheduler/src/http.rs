@@ -1,0 +1,130 @@
+//! The HTTP API `/v1`: handlers translate between requests and commands, and know no rule of the market.
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use gristmill_protocol::error::{ErrorCode, Problem};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::trace::TraceLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+mod attempts;
+pub mod auth;
+mod body;
+pub mod content;
+mod events;
+mod idempotency;
+mod info;
+mod jobs;
+pub mod limits;
+mod logs;
+mod nodes;
+pub mod problem;
+pub mod server;
+mod specs;
+mod stream;
+mod views;
+
+use problem::Refusal;
+
+/// Bytes of a plain refusal of a library that are read to make a problem of it.
+const PLAIN_REFUSAL_BYTES_MAX: usize = 1024;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Gristmill scheduler",
+        description = "A marketplace for GPU jobs without a middleman. Every refusal is an RFC 9457 problem document \
+            with a stable code; the pages in `api/errors/` say what each means. Mutating requests may carry an \
+            `Idempotency-Key`: sent again, they take effect once and are answered as the first time."
+    ),
+    tags(
+        (name = "info", description = "What this scheduler is, and whether it is well"),
+        (name = "auth", description = "Sign-In with Ethereum"),
+        (name = "specs", description = "Job specs by their hash"),
+        (name = "jobs", description = "Jobs, their history and their logs"),
+        (name = "nodes", description = "What nodes offer, and their work"),
+        (name = "attempts", description = "What a node says of an attempt"),
+        (name = "content", description = "Content by its CID"),
+    ),
+    components(schemas(Problem))
+)]
+struct Document;
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(info::routes())
+        .merge(auth::routes())
+        .merge(specs::routes())
+        .merge(jobs::routes())
+        .merge(events::routes())
+        .merge(logs::routes())
+        .merge(nodes::routes())
+        .merge(attempts::routes())
+        .merge(content::routes())
+}
+
+/// Everything that this scheduler serves.
+pub fn router(app: &App) -> Router {
+    let (api, _) = api().split_for_parts();
+    api.fallback(|uri: Uri| async move { Refusal::not_found(format!("page {}", head(uri.path()))) })
+        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
+            let detail = format!("{} does not know {method}", head(uri.path()));
+            Refusal::new(ErrorCode::MethodNotAllowed, detail)
+        })
+        .layer(from_fn_with_state(app.clone(), auth::identify))
+        // Signs of life are for whoever runs this, and must not wait for anything.
+        .merge(info::signs_of_life())
+        .layer(CatchPanicLayer::custom(|_| {
+            Refusal::new(ErrorCode::Internal, "the scheduler failed on this request").into_response()
+        }))
+        .layer(map_response(as_problem))
+        .layer(TraceLayer::new_for_http())
+        .with_state(app.clone())
+}
+
+/// The OpenAPI document, as it is checked in: pretty JSON, ending in a newline.
+#[must_use]
+pub fn openapi_json() -> String {
+    let (_, mut document) = api().split_for_parts();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    document.components.get_or_insert_default().add_security_scheme("token", bearer);
+    let json = document.to_pretty_json().expect("the document is plain JSON");
+    json + "\n"
+}
+
+/// Makes a problem document of a refusal by a library, such as an unreadable parameter.
+async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let is_problem =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let code = match status {
+        StatusCode::NOT_FOUND => ErrorCode::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+        StatusCode::REQUEST_TIMEOUT => ErrorCode::RequestTimeout,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
+        StatusCode::SERVICE_UNAVAILABLE => ErrorCode::Unavailable,
+        status if status.is_server_error() => ErrorCode::Internal,
+        _ => ErrorCode::InvalidRequest,
+    };
+    let text = to_bytes(response.into_body(), PLAIN_REFUSAL_BYTES_MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let detail = if text.trim().is_empty() { code.title() } else { text.trim() };
+    Refusal::new(code, detail).into_response()
+}
+
+/// The start of a stranger's text.
+fn head(text: &str) -> String {
+    text.chars().take(120).collect()
+}
+

@@ -1,0 +1,172 @@
+//! Jobs: posting, listing, cancelling, and why one waits.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use gristmill_market::Command;
+use gristmill_market::demand::KnownSpec;
+use gristmill_protocol::Address;
+use gristmill_protocol::api::{CreateJob, Explanation, JobState, JobSummary, JobView, Page};
+use gristmill_protocol::error::{ErrorCode, Problem};
+use gristmill_protocol::ids::{JobId, LeaseToken};
+use gristmill_protocol::time::Timestamp;
+use rand::Rng;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::Account;
+use super::body::JsonBody;
+use super::idempotency::Once;
+use super::problem::Refusal;
+use super::views;
+use crate::app::App;
+use crate::store::{self, JobQuery};
+
+/// Items of a page.
+pub(super) const PAGE_ITEMS_MAX: usize = 200;
+const PAGE_ITEMS: usize = 50;
+/// Nodes that an explanation looks at.
+const EXPLAIN_NODES_MAX: usize = 10_000;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get))
+        .routes(routes!(cancel))
+        .routes(routes!(explain))
+}
+
+/// The fence of the next lease: nobody can guess it.
+pub(super) fn new_lease_token() -> LeaseToken {
+    let random: [u8; 32] = rand::rng().random();
+    LeaseToken(random.into())
+}
+
+/// Announces a job whose bounty is about to be locked, or has been.
+///
+/// The spec that the terms name must be stored. The job runs once the contract's event of its bounty is final.
+#[utoipa::path(post, path = "/v1/jobs", tag = "jobs", security(("token" = [])), request_body = CreateJob, responses(
+    (status = 201, body = JobView, description = "The job is new."),
+    (status = 200, body = JobView, description = "The job was known."),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+), params(("idempotency-key" = Option<String>, Header)))]
+async fn create(
+    State(app): State<App>,
+    account: Account,
+    once: Once,
+    body: JsonBody<CreateJob>,
+) -> Result<(StatusCode, Json<JobView>), Refusal> {
+    let terms = body.value.terms;
+    let hash = terms.spec_hash;
+    let Some(spec) = store::read(&app.store, move |rows| rows.spec(hash)).await? else {
+        let detail = format!("no spec {hash} is stored here: put it to /v1/specs/{hash} first");
+        return Err(Refusal::new(ErrorCode::SpecUnknown, detail));
+    };
+    let job = terms.id(&app.domain());
+    let spec = KnownSpec { hash, spec };
+    let command = Command::CreateJob { job, by: account.address, terms, spec, token: new_lease_token() };
+    let reply = app.turns.submit_once(command, once.of(account, &body.bytes)).await?;
+    let is_new = matches!(reply, gristmill_market::Reply::Created { .. });
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(views::job_view(&app, job).await?)))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListParams {
+    /// Only jobs of this submitter.
+    #[param(value_type = Option<String>)]
+    submitter: Option<Address>,
+    /// Only jobs of which this provider had an attempt.
+    #[param(value_type = Option<String>)]
+    provider: Option<Address>,
+    state: Option<JobState>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Items of the page, 1 to 200.
+    limit: Option<usize>,
+}
+
+/// Lists jobs, newest first.
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(ListParams), responses(
+    (status = 200, body = Page<JobSummary>),
+))]
+async fn list(State(app): State<App>, Query(params): Query<ListParams>) -> Result<Json<Page<JobSummary>>, Refusal> {
+    let limit = page_limit(params.limit, PAGE_ITEMS)?;
+    let after = params.cursor.as_deref().map(parse_cursor).transpose()?;
+    let query =
+        JobQuery { submitter: params.submitter, provider: params.provider, state: params.state, after, limit: limit + 1 };
+    let mut jobs = store::read(&app.store, move |rows| rows.jobs(&query)).await?;
+    let more = jobs.len() > limit;
+    jobs.truncate(limit);
+    let last = jobs.last().filter(|_| more);
+    let next = last.map(|job| format!("{}-{}", job.created_at.0, job.id));
+    Ok(Json(Page { items: jobs.iter().map(views::job_summary).collect(), next }))
+}
+
+/// How many items a page is to have.
+pub(super) fn page_limit(asked: Option<usize>, default: usize) -> Result<usize, Refusal> {
+    let limit = asked.unwrap_or(default);
+    if (1..=PAGE_ITEMS_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Refusal::new(ErrorCode::InvalidRequest, format!("`limit` is {limit}; it must be 1 to {PAGE_ITEMS_MAX}")))
+}
+
+fn parse_cursor(cursor: &str) -> Result<(Timestamp, JobId), Refusal> {
+    let parse = || {
+        let (created_at, id) = cursor.split_once('-')?;
+        Some((Timestamp(created_at.parse().ok()?), id.parse().ok()?))
+    };
+    parse().ok_or_else(|| {
+        Refusal::new(ErrorCode::InvalidRequest, "`cursor` is not one of ours: use `next` of the page before")
+    })
+}
+
+/// A job, its attempts, and what happened on chain for it.
+#[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = JobId, Path)), responses(
+    (status = 200, body = JobView),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+async fn get(State(app): State<App>, Path(id): Path<JobId>) -> Result<Json<JobView>, Refusal> {
+    Ok(Json(views::job_view(&app, id).await?))
+}
+
+/// Stops the work on a job.
+///
+/// The bounty comes back by the submitter's own `cancel` on chain, or after the deadline.
+#[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", security(("token" = [])),
+    params(("id" = JobId, Path), ("idempotency-key" = Option<String>, Header)), responses(
+    (status = 200, body = JobView),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+))]
+async fn cancel(
+    State(app): State<App>,
+    account: Account,
+    once: Once,
+    Path(id): Path<JobId>,
+) -> Result<Json<JobView>, Refusal> {
+    let command = Command::CancelJob { job: id, by: account.address };
+    app.turns.submit_once(command, once.of(account, &[])).await?;
+    Ok(Json(views::job_view(&app, id).await?))
+}
+
+/// Why a job waits: which constraint leaves out how many nodes, and what change would match one.
+#[utoipa::path(get, path = "/v1/jobs/{id}/explain", tag = "jobs", params(("id" = JobId, Path)), responses(
+    (status = 200, body = Explanation),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+async fn explain(State(app): State<App>, Path(id): Path<JobId>) -> Result<Json<Explanation>, Refusal> {
+    let found = store::read(&app.store, move |rows| {
+        let Some(job) = rows.job(id)? else { return Ok(None) };
+        Ok(Some((job, rows.nodes(None, EXPLAIN_NODES_MAX)?)))
+    });
+    let Some((job, nodes)) = found.await? else { return Err(Refusal::not_found(format!("job {id}"))) };
+    let policy = app.config.policy(app.scheduler);
+    Ok(Json(gristmill_market::explain(&job, &nodes, &policy, app.clock.now())))
+}
