@@ -1,5 +1,6 @@
 //! Bindings of the contracts, from `contracts/abi/`, and the terms as the contract takes them.
 
+use crate::api::EscrowState;
 use crate::signing::CompactSignature;
 use crate::terms::Terms;
 
@@ -25,6 +26,23 @@ pub mod erc20 {
             function decimals() external view returns (uint8);
         }
     }
+}
+
+/// The contract's `State`, which the ABI knows as a number only; `None` where it is none of ours.
+#[must_use]
+pub fn escrow_state(state: u8) -> Option<EscrowState> {
+    Some(match state {
+        0 => EscrowState::None,
+        1 => EscrowState::Open,
+        2 => EscrowState::Assigned,
+        3 => EscrowState::Held,
+        4 => EscrowState::Published,
+        5 => EscrowState::Disputed,
+        6 => EscrowState::Paid,
+        7 => EscrowState::Refunded,
+        8 => EscrowState::Cancelled,
+        _ => return None,
+    })
 }
 
 impl From<&Terms> for IJobMarket::Terms {
