@@ -14,6 +14,8 @@ pub mod health;
 pub mod http;
 pub mod logs;
 pub mod run;
+#[cfg(test)]
+mod samples;
 pub mod store;
 pub mod telemetry;
 pub mod turn;

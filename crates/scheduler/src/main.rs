@@ -1,6 +1,8 @@
 //! The program `gristmill-scheduler`.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -46,15 +48,27 @@ enum Verb {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    match perform(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Verb::Run) {
         Verb::Run => {
             let config = read_config(&cli.config)?;
             telemetry::start_logging(&config.log).map_err(anyhow::Error::msg)?;
             run::run(config, stop_signal()?).await?;
         }
-        Verb::Config => print!("{DEFAULT_CONFIG}"),
+        Verb::Config => write_out(DEFAULT_CONFIG)?,
         Verb::Check => check(&read_config(&cli.config)?).await?,
         Verb::Migrate => {
             let config = read_config(&cli.config)?;
@@ -65,9 +79,17 @@ async fn main() -> anyhow::Result<()> {
             let after = SqliteStore::migrations_known();
             println!("{}: migration {after} (was {before})", path.display());
         }
-        Verb::Openapi => print!("{}", openapi_json()),
+        Verb::Openapi => write_out(&openapi_json())?,
     }
     Ok(())
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+fn write_out(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn read_config(path: &std::path::Path) -> anyhow::Result<Config> {

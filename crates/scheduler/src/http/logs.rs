@@ -79,6 +79,8 @@ async fn append(
     let appended =
         tokio::task::spawn_blocking(move || writer.logs.append(log, params.offset, &chunk, limit_bytes)).await;
     let next_offset = appended.map_err(|error| Refusal::internal("writing a log", &error))??;
+    // Whoever writes a log is alive.
+    app.turns.hear(log.node, app.clock.now());
     app.wake.job(id);
     Ok(Json(LogAccepted { next_offset }))
 }

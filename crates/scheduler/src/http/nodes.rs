@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use gristmill_market::node::{HOLDING_MAX, Standing};
+use gristmill_market::node::Standing;
 use gristmill_market::reply::Lease;
 use gristmill_market::{Command, Reply};
 use gristmill_protocol::Address;
@@ -142,10 +142,6 @@ async fn poll(
 ) -> Result<Json<PollReply>, Refusal> {
     require_node(account, id)?;
     let request = body.value;
-    if request.holding.len() > HOLDING_MAX {
-        let detail = format!("`holding` may name {HOLDING_MAX} attempts");
-        return Err(Refusal::new(ErrorCode::InvalidRequest, detail));
-    }
     let Ok(_place) = app.polls.try_acquire() else {
         return Err(Refusal::new(ErrorCode::Unavailable, "too many nodes wait for work; try again later"));
     };

@@ -1,1 +1,82 @@
+use super::*;
+use crate::samples;
+use gristmill_market::Changes;
 
+#[test]
+fn what_was_committed_is_there_after_the_process_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.sqlite3");
+    let store = SqliteStore::open(&path).unwrap();
+    let (kept, lost) = (samples::queued_job(1), samples::queued_job(2));
+    let mut writer = store.writer().unwrap();
+    let save = |rows: &mut dyn Writes, job| rows.save(&Changes { jobs: vec![job], ..Changes::default() });
+    writer.transact(&Needs::default(), &mut |rows| save(rows, kept.clone())).unwrap();
+    // The files as they are while a transaction is open are what a killed process leaves behind.
+    let copy = folder.path().join("copy.sqlite3");
+    writer
+        .transact(&Needs::default(), &mut |rows| {
+            save(rows, lost.clone())?;
+            for suffix in ["", "-wal"] {
+                let name = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+                std::fs::copy(name(&path), name(&copy)).unwrap();
+            }
+            Ok(())
+        })
+        .unwrap();
+    let store = SqliteStore::open(&copy).unwrap();
+    store
+        .read_with(&mut |rows| {
+            assert_eq!(rows.job(kept.id)?, Some(kept.clone()));
+            assert_eq!(rows.job(lost.id)?, None, "what was not committed is gone");
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn commits_reach_the_disk_before_they_are_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = open_writer(&folder.path().join("test.sqlite3")).unwrap();
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+    assert_eq!((mode.as_str(), synchronous), ("wal", 2), "2 is FULL");
+}
+
+#[test]
+fn a_database_of_another_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.sqlite3");
+    assert_eq!(SqliteStore::migrated_to(&path).unwrap(), 0);
+    assert!(!path.exists(), "looking creates nothing");
+    drop(SqliteStore::open(&path).unwrap());
+    assert_eq!(SqliteStore::migrated_to(&path).unwrap(), SqliteStore::migrations_known());
+    drop(SqliteStore::open(&path).unwrap());
+
+    let change = |sql: &str| open_writer(&path).unwrap().execute_batch(sql).unwrap();
+    change("UPDATE migrations SET sha256 = zeroblob(32) WHERE number = 1");
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::MigrationDiffers { number: 1 })));
+    change("INSERT INTO migrations (number, sha256) VALUES (999, zeroblob(32))");
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::TooNew { found: 999, .. })));
+
+    std::fs::write(folder.path().join("junk"), "this is no database").unwrap();
+    assert!(SqliteStore::open(&folder.path().join("junk")).is_err());
+}
+
+#[test]
+fn more_readers_than_connections_wait_for_their_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("test.sqlite3")).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 * READERS_MAX {
+            scope.spawn(|| store.read_with(&mut |rows| rows.next_due_at().map(drop)).unwrap());
+        }
+    });
+    let readers = store.readers.lock().unwrap();
+    assert!(readers.lent == 0 && (1..=READERS_MAX).contains(&readers.idle.len()));
+    drop(readers);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = store.read_with(&mut |_| panic!("planned"));
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(store.readers.lock().unwrap().lent, 0, "a reader that panicked gave its connection back");
+}
