@@ -1,1 +1,81 @@
-fn main() {}
+//! `gristmill-sim`: lives through seeds, replays one, or shows that planted bugs are caught.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use gristmill_sim::plant::Plant;
+use gristmill_sim::town::Stats;
+use gristmill_sim::{run, run_many};
+
+/// Runs the rules of the market in a seeded world in which everything fails.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  gristmill-sim --seeds 5000\n  gristmill-sim --seed 42            replay one seed and print what happens\n  gristmill-sim --plant list         the bugs that can be planted\n  gristmill-sim --plant no-fence     plant one; the run must find it"
+)]
+struct Arguments {
+    /// How many seeds to live through.
+    #[arg(long, default_value_t = 1000, conflicts_with = "seed")]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    first: u64,
+    /// Replay this one seed, and print all that happens.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Plant a bug around the rules; `list` names them.
+    #[arg(long, value_name = "NAME")]
+    plant: Option<String>,
+    /// Print nothing but the last line.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if arguments.plant.as_deref() == Some("list") {
+        for plant in Plant::ALL {
+            println!("{plant:<18} {}", plant.describe());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plant: Option<Plant> =
+        arguments.plant.as_deref().map(str::parse).transpose().map_err(anyhow::Error::msg)?;
+    let (seeds, stats, violations) = match arguments.seed {
+        Some(seed) => {
+            let history = run(seed, plant, !arguments.json);
+            for line in history.trace.unwrap_or_default() {
+                println!("{line}");
+            }
+            (1, history.stats, history.violation.map(|violation| (seed, violation)).into_iter().collect())
+        }
+        None => {
+            let (stats, violations) = run_many(arguments.first, arguments.seeds, plant, plant.is_some());
+            (arguments.seeds, stats, violations)
+        }
+    };
+    if !arguments.json {
+        for (seed, violation) in violations.iter().take(10) {
+            let plant = plant.map(|plant| format!(" --plant {plant}")).unwrap_or_default();
+            println!("seed {seed}: {violation}\n  replay: cargo run -p gristmill-sim -- --seed {seed}{plant}");
+        }
+    }
+    println!("{}", report(seeds, &stats, violations.len()));
+    // A planted bug that nobody notices is a failure, and so is a violation without one.
+    let good = violations.is_empty() != plant.is_some();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn report(seeds: u64, stats: &Stats, violations: usize) -> serde_json::Value {
+    serde_json::json!({
+        "seeds": seeds,
+        "commands": stats.commands,
+        "rejected": stats.rejected,
+        "jobs": { "settled": stats.settled, "refunded": stats.refunded, "cancelled": stats.cancelled },
+        "reorgs": stats.reorgs,
+        "dropped": stats.dropped,
+        "crashes": stats.crashes,
+        "events": stats.events,
+        "violations": violations,
+    })
+}

@@ -1,0 +1,355 @@
+//! A node of a provider: it polls, works, reports, and looks after its money on chain. It may crash, be silent, be
+//! careless or be greedy; it never forges a signature of another node.
+
+use std::collections::BTreeMap;
+
+use gristmill_market::command::{Command, Speaker};
+use gristmill_market::reply::{Lease, Reply};
+use gristmill_protocol::Address;
+use gristmill_protocol::api::{AttemptRef, Offer};
+use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, ManifestHash, NodeId, ReceiptHash};
+use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
+use gristmill_protocol::signing::CompactSignature;
+use gristmill_protocol::terms::Terms;
+use gristmill_protocol::time::Timestamp;
+
+use crate::contract::{Call, Contract, FAILURE, RELEASE, RENEW, RESULT, Slot, sign};
+use crate::random::Random;
+
+/// Marks an output that is what it should be; a verifier can see it, the market cannot.
+pub const GOOD_OUTPUT: &str = "good";
+const BAD_OUTPUT: &str = "bad";
+
+pub struct Agent {
+    pub id: NodeId,
+    pub provider: Address,
+    pub offer: Offer,
+    pub alive: bool,
+    /// When it was last heard, while it is down.
+    pub silent_since: Timestamp,
+    pub temper: Temper,
+    pub work: BTreeMap<(JobId, AttemptNumber), Work>,
+    pub draining: bool,
+}
+
+/// How a node behaves, in percent.
+#[derive(Clone, Copy)]
+pub struct Temper {
+    /// Starts on the scheduler's promise, before its assignment is in a block.
+    pub trusting: bool,
+    /// The program fails.
+    pub fails: u64,
+    /// The result is wrong.
+    pub lies: u64,
+    /// Publishes a result that was rejected.
+    pub greedy: bool,
+    /// Gives work back for reasons of its own.
+    pub flaky: u64,
+    /// Does not sign releases when told to stop.
+    pub stubborn: bool,
+}
+
+impl Temper {
+    pub const HONEST: Self =
+        Self { trusting: false, fails: 0, lies: 0, greedy: false, flaky: 0, stubborn: false };
+}
+
+/// One attempt in the node's journal, which survives its crashes.
+pub struct Work {
+    token: LeaseToken,
+    phase: Phase,
+    renewed_at: Timestamp,
+    sent_on_chain_at: Timestamp,
+}
+
+#[derive(Clone)]
+enum Phase {
+    /// Waits for its assignment on chain.
+    Waiting,
+    Running { until: Timestamp, started: Timestamp },
+    /// The receipt is signed. `heard` once the scheduler has it or does not want it.
+    Done { receipt: Receipt, heard: bool },
+    /// Given up; the release is sent until it is heard.
+    Stopped { reason: String },
+}
+
+/// What an agent wants done.
+#[derive(Default)]
+pub struct Wishes {
+    pub commands: Vec<Command>,
+    pub calls: Vec<Call>,
+}
+
+impl Agent {
+    /// One round of its loop.
+    pub fn step(
+        &mut self,
+        now: Timestamp,
+        chain: &Contract,
+        runs: &dyn Fn(JobId) -> Option<(Terms, u32)>,
+        random: &mut Random,
+    ) -> Wishes {
+        let mut wishes = Wishes::default();
+        let keys: Vec<_> = self.work.keys().copied().collect();
+        for key in keys {
+            if let Some((terms, run_seconds)) = runs(key.0) {
+                self.go_on(key, now, chain, &terms, run_seconds, random, &mut wishes);
+            }
+        }
+        let holding = self.work.keys().map(|(job_id, attempt)| AttemptRef { job_id: *job_id, attempt: *attempt });
+        wishes.commands.push(Command::Poll {
+            node: self.id,
+            holding: holding.collect(),
+            draining: self.draining,
+            token: token(random),
+        });
+        wishes
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the round of one attempt reads all that the node knows")]
+    fn go_on(
+        &mut self,
+        key: (JobId, AttemptNumber),
+        now: Timestamp,
+        chain: &Contract,
+        terms: &Terms,
+        run_seconds: u32,
+        random: &mut Random,
+        wishes: &mut Wishes,
+    ) {
+        let (job, attempt) = key;
+        let slot = chain.slot(job);
+        let mine = matches!(slot, Slot::Assigned { node, attempt: number, .. }
+            if node == self.id && number == attempt.0);
+        let temper = self.temper;
+        let Some(work) = self.work.get(&key) else { return };
+        let speaker = Speaker { node: self.id, job, attempt, token: work.token };
+        match work.phase.clone() {
+            Phase::Waiting if mine || temper.trusting => {
+                let quick = u64::from(run_seconds) * random.between(20, 100) / 100;
+                let until = now.plus_seconds(quick);
+                self.set(key, Phase::Running { until, started: now });
+                wishes.commands.push(Command::Start { speaker });
+            }
+            Phase::Waiting => {}
+            Phase::Running { .. } if random.percent(temper.flaky) => {
+                self.set(key, Phase::Stopped { reason: "the engine is broken".into() });
+            }
+            Phase::Running { until, started } if now >= until => {
+                let receipt = self.receipt(key, started, now, terms, random);
+                self.set(key, Phase::Done { receipt, heard: false });
+            }
+            Phase::Running { .. } => {}
+            Phase::Done { receipt, heard } => {
+                if !heard {
+                    wishes.commands.push(self.report(speaker, receipt.clone()));
+                }
+                self.look_after_result(key, now, slot, terms, &receipt, heard, wishes);
+            }
+            Phase::Stopped { reason } => {
+                let signature = sign(RELEASE, self.id, job, attempt, &[]);
+                wishes.commands.push(Command::Release { speaker, signature, reason });
+            }
+        }
+        if mine {
+            self.keep_lease(key, now, slot, terms, wishes);
+        }
+    }
+
+    fn set(&mut self, key: (JobId, AttemptNumber), phase: Phase) {
+        if let Some(work) = self.work.get_mut(&key) {
+            work.phase = phase;
+        }
+    }
+
+    fn receipt(
+        &self,
+        (job_id, attempt): (JobId, AttemptNumber),
+        started_at_ms: Timestamp,
+        finished_at_ms: Timestamp,
+        terms: &Terms,
+        random: &mut Random,
+    ) -> Receipt {
+        let exit_code = i32::from(random.percent(self.temper.fails));
+        let output_cid = if random.percent(self.temper.lies) { BAD_OUTPUT } else { GOOD_OUTPUT };
+        Receipt {
+            version: RECEIPT_VERSION,
+            job_id,
+            attempt,
+            node: self.id,
+            spec_hash: terms.spec_hash,
+            outcome: Outcome::Exited { exit_code },
+            output_cid: output_cid.into(),
+            manifest_hash: ManifestHash::default(),
+            output_bytes: 1,
+            started_at_ms,
+            finished_at_ms,
+            fuel_used: None,
+            log_bytes: 0,
+        }
+    }
+
+    fn report(&self, speaker: Speaker, receipt: Receipt) -> Command {
+        let (job, attempt) = (speaker.job, speaker.attempt);
+        let success = receipt.outcome.is_success();
+        let kind = if success { RESULT } else { FAILURE };
+        let signature = sign(kind, self.id, job, attempt, receipt.hash().0.as_slice());
+        let release = (!success && !self.temper.stubborn).then(|| sign(RELEASE, self.id, job, attempt, &[]));
+        Command::Report { speaker, receipt, signature, release }
+    }
+
+    /// Publishes a result that nobody settles, and claims what is due.
+    #[expect(clippy::too_many_arguments, reason = "the round of one attempt reads all that the node knows")]
+    fn look_after_result(
+        &mut self,
+        key: (JobId, AttemptNumber),
+        now: Timestamp,
+        slot: Slot,
+        terms: &Terms,
+        receipt: &Receipt,
+        heard: bool,
+        wishes: &mut Wishes,
+    ) {
+        let (job, attempt) = key;
+        if !receipt.outcome.is_success() {
+            if heard {
+                self.work.remove(&key);
+            }
+            return;
+        }
+        let (id, now_s) = (self.id, now.unix_seconds());
+        let Some(work) = self.work.get_mut(&key) else { return };
+        let wait = now.millis_since(work.sent_on_chain_at) < 20_000;
+        match slot {
+            Slot::Assigned { node, attempt: number, .. } if node == id && number == attempt.0 => {
+                if now_s + 120 >= terms.deadline && now_s <= terms.deadline && !wait {
+                    work.sent_on_chain_at = now;
+                    let receipt_hash = receipt.hash();
+                    let signature = sign(RESULT, id, job, attempt, receipt_hash.0.as_slice());
+                    wishes.calls.push(Call::Publish { job, receipt_hash, signature });
+                }
+            }
+            Slot::Held { node, attempt: number, at } if node == id && number == attempt.0 => {
+                if now_s > at + u64::from(terms.hold_seconds) + 60 && !wait {
+                    work.sent_on_chain_at = now;
+                    wishes.calls.push(Call::Claim { job });
+                }
+            }
+            Slot::Published { node, attempt: number, at } if node == id && number == attempt.0 => {
+                if now_s > at + u64::from(terms.challenge_window) + 60 && !wait {
+                    work.sent_on_chain_at = now;
+                    wishes.calls.push(Call::Claim { job });
+                }
+            }
+            Slot::None | Slot::Open { .. } if heard => {
+                self.work.remove(&key);
+            }
+            Slot::None | Slot::Open { .. } => {}
+            // Somebody else has it, or it is over.
+            Slot::Assigned { .. }
+            | Slot::Held { .. }
+            | Slot::Published { .. }
+            | Slot::Paid
+            | Slot::Refunded
+            | Slot::Cancelled => {
+                let over = now_s > terms.deadline + 600 || !matches!(slot, Slot::Assigned { .. });
+                if over || heard {
+                    self.work.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Answers call-ins, and renews before the lease ends.
+    fn keep_lease(
+        &mut self,
+        key: (JobId, AttemptNumber),
+        now: Timestamp,
+        slot: Slot,
+        terms: &Terms,
+        wishes: &mut Wishes,
+    ) {
+        let Slot::Assigned { at, assigned_at, called_in, .. } = slot else { return };
+        let (id, now_s) = (self.id, now.unix_seconds());
+        let Some(work) = self.work.get_mut(&key) else { return };
+        if matches!(work.phase, Phase::Stopped { .. }) {
+            return;
+        }
+        let end = Contract::lease_end(terms, at, assigned_at, called_in);
+        let wanted = called_in || now_s + u64::from(terms.grace_seconds) > end;
+        if wanted && now_s <= end && now_s > at && now.millis_since(work.renewed_at) >= 10_000 {
+            work.renewed_at = now;
+            let signature = sign(RENEW, id, key.0, key.1, &now_s.to_be_bytes());
+            wishes.calls.push(Call::Renew { job: key.0, issued_at: now_s, signature });
+        }
+    }
+
+    /// Hears an answer of the scheduler.
+    pub fn hear(&mut self, asked: &Command, answer: &Result<Reply, bool>) {
+        match (asked, answer) {
+            (Command::Poll { .. }, Ok(Reply::Polled { assignments, stop })) => {
+                for Lease { job, attempt, token } in assignments {
+                    let known = self.work.get(&(*job, *attempt)).is_some_and(|work| work.token == *token);
+                    if !known {
+                        let work = Work {
+                            token: *token,
+                            phase: Phase::Waiting,
+                            renewed_at: Timestamp::default(),
+                            sent_on_chain_at: Timestamp::default(),
+                        };
+                        self.work.insert((*job, *attempt), work);
+                    }
+                }
+                for told in stop {
+                    let key = (told.job_id, told.attempt);
+                    let finished = self.work.get(&key).is_some_and(|work| {
+                        matches!(&work.phase, Phase::Done { receipt, .. } if receipt.outcome.is_success())
+                    });
+                    // A finished result may still be published: the chain decides.
+                    if finished && (self.temper.greedy || !told.release) {
+                        continue;
+                    }
+                    if told.release && !self.temper.stubborn {
+                        self.set(key, Phase::Stopped { reason: told.reason.clone() });
+                    } else {
+                        self.work.remove(&key);
+                    }
+                }
+            }
+            (Command::Report { speaker, .. }, Ok(_) | Err(true)) => {
+                if let Some(Work { phase: Phase::Done { heard, .. }, .. }) =
+                    self.work.get_mut(&(speaker.job, speaker.attempt))
+                {
+                    *heard = true;
+                }
+            }
+            (Command::Release { speaker, .. }, Ok(_) | Err(true)) => {
+                let key = (speaker.job, speaker.attempt);
+                if self.work.get(&key).is_some_and(|work| matches!(work.phase, Phase::Stopped { .. })) {
+                    self.work.remove(&key);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[must_use]
+pub fn token(random: &mut Random) -> LeaseToken {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&random.next().to_be_bytes());
+    bytes[8..16].copy_from_slice(&random.next().to_be_bytes());
+    LeaseToken(bytes.into())
+}
+
+/// What the verifier finds when it fetches the output.
+#[must_use]
+pub fn is_good(receipt: &Receipt) -> bool {
+    receipt.output_cid == GOOD_OUTPUT
+}
+
+/// A settlement that no node has signed: for forgeries.
+#[must_use]
+pub fn forged(job: JobId) -> Call {
+    Call::Settle { job, receipt_hash: ReceiptHash::default(), signature: CompactSignature([7; 64]) }
+}
