@@ -128,3 +128,6 @@ fn head(text: &str) -> String {
     text.chars().take(120).collect()
 }
 
+
+#[cfg(test)]
+mod tests;
