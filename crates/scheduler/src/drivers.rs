@@ -19,7 +19,7 @@ pub mod chain_watcher;
 mod timer;
 pub mod verifier;
 
-use chain_rpc::ChainRpc;
+use chain_rpc::{ChainRpc, WrongChain};
 use chain_sender::ChainSender;
 use chain_watcher::ChainWatcher;
 use timer::Timer;
@@ -33,7 +33,7 @@ const GWEI: u64 = 1_000_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     #[error(transparent)]
-    WrongChain(#[from] chain_rpc::WrongChain),
+    WrongChain(#[from] WrongChain),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the scheduler is stopping")]
@@ -53,6 +53,17 @@ pub async fn check_chain(
 pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, DriverError> {
     let (config, stop) = (&app.config, &app.stopping);
     let rpc = Arc::new(ChainRpc::new(&config.chain.rpc_urls, &app.deployment)?);
+    match rpc.check(&app.deployment, app.scheduler).await {
+        Ok(()) => {}
+        // Whoever starts a machine starts everything at once: the chain may be there a moment later.
+        Err(error @ WrongChain::Call(_)) => tracing::warn!(%error, "the chain cannot be checked yet"),
+        Err(
+            error @ (WrongChain::ChainId { .. }
+            | WrongChain::NoContract(_)
+            | WrongChain::InvalidUrl { .. }
+            | WrongChain::Client(_)),
+        ) => return Err(error.into()),
+    }
     let (now, head) = watch::channel(None);
     let watcher = ChainWatcher {
         rpc: Arc::clone(&rpc),

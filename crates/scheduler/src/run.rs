@@ -85,7 +85,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database_path(&config))?);
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| RunError::Listen { address, error })?;
-    let (app, turns) = App::start(config, store, Clock::System, deployment, signer.address())?;
+    let (app, turns) = App::start(config, store, Clock::system(), deployment, signer.address())?;
     let drivers = drivers::start(&app, signer).await?;
     tracing::info!(
         listen = %address,

@@ -14,7 +14,6 @@ use alloy::sol_types::SolEventInterface;
 use gristmill_market::command::{ChainEvent, Fact};
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::escrow::ChainPosition;
-use gristmill_market::node::Standing;
 use gristmill_market::Command;
 use gristmill_protocol::contracts::JobMarket::JobMarketEvents;
 use gristmill_protocol::deployment::Deployment;
@@ -28,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::chain_rpc::{CallError, ChainRpc, Head};
 use crate::clock::Clock;
 use crate::store::chain::BlockRef;
-use crate::store::{self, Reads, Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::turn::{Refused, Turns};
 
 /// Blocks that are kept to recognise a reorganization.
@@ -103,7 +102,7 @@ impl ChainWatcher {
                 Ok(()) => {
                     failures = 0;
                     if let Some(now) = *self.now.borrow() {
-                        self.health.chain_polled(now.head.block.number, self.clock.now());
+                        self.health.chain_polled(now.head.block.number, self.clock.wall());
                     }
                     self.poll_interval_ms
                 }
@@ -123,6 +122,7 @@ impl ChainWatcher {
     /// Looks once: at the newest block, and at the events that have become final with it.
     pub async fn step(&self) -> Result<(), ChainError> {
         let head = self.rpc.head().await?;
+        self.clock.see_block(head.timestamp_s);
         self.follow(head).await?;
         self.read_events(head.block.number).await
     }
@@ -475,7 +475,7 @@ impl ChainWatcher {
             let mut changed = Vec::new();
             for id in &affected {
                 let Some(node) = rows.node(*id)? else { continue };
-                let standing = match standing(rows, *id, node.offer.token)? {
+                let standing = match store::standing(rows, *id, node.offer.token)? {
                     Some((_, standing)) => standing,
                     None => continue,
                 };
@@ -499,19 +499,6 @@ enum Meaning {
     Job(JobId, Fact),
     Enrolling(Enrolling),
     Nothing,
-}
-
-/// Whose node it is and whether this scheduler may assign it jobs in `token`; nothing where no wallet has enrolled it.
-pub fn standing(rows: &dyn Reads, node: NodeId, token: Address) -> Result<Option<(Address, Standing)>, StoreError> {
-    let Some(enrollment) = rows.enrollment(node)? else { return Ok(None) };
-    let standing = if enrollment.revoked {
-        Standing::Revoked
-    } else if rows.is_approved(enrollment.provider, token)? {
-        Standing::Good
-    } else {
-        Standing::NotApproved
-    };
-    Ok(Some((enrollment.provider, standing)))
 }
 
 fn opened_spec(event: &ChainEvent) -> Option<gristmill_protocol::ids::SpecHash> {

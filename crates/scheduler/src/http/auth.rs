@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Gets a nonce for a Sign-In with Ethereum message.
 #[utoipa::path(post, path = "/v1/auth/nonce", tag = "auth", responses((status = 200, body = Nonce)))]
 async fn nonce(State(app): State<App>) -> Json<Nonce> {
-    let (nonce, expires_at_ms) = auth::new_nonce(&app.nonce_key, app.clock.now());
+    let (nonce, expires_at_ms) = auth::new_nonce(&app.nonce_key, app.clock.wall());
     Json(Nonce { nonce, expires_at_ms })
 }
 
@@ -41,7 +41,7 @@ async fn nonce(State(app): State<App>) -> Json<Nonce> {
     (status = 401, body = Problem, content_type = "application/problem+json"),
 ))]
 async fn login(State(app): State<App>, body: JsonBody<LoginRequest>) -> Result<Json<Login>, Refusal> {
-    let now = app.clock.now();
+    let now = app.clock.wall();
     let expected = Expected {
         public_url: &app.config.public_url,
         chain_id: app.deployment.chain_id,
@@ -108,7 +108,7 @@ pub(super) async fn identify(
     next: Next,
 ) -> Result<Response, Refusal> {
     let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
-    let now = app.clock.now();
+    let now = app.clock.wall();
     // Without a connection, as in a test of the router alone, everybody is the same peer.
     let peer = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Peer(peer)| *peer);
     let mut payer = Payer::Peer(peer);
