@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {JobMarket} from "../src/JobMarket.sol";
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
 import {IERC20} from "../src/libraries/Transfers.sol";
 import {TestToken} from "./mocks/TestToken.sol";
@@ -14,7 +13,7 @@ abstract contract Base {
 
     uint256 internal constant NODE_KEY = 0xA0DE;
     uint256 internal constant OTHER_NODE_KEY = 0xB0DE;
-    uint256 internal constant START = 1_800_000_000;
+    uint40 internal constant START = 1_800_000_000;
     uint128 internal constant BOUNTY = 1 ether;
     uint128 internal constant FEE = 0.025 ether;
     address internal constant NATIVE = address(0);
@@ -37,14 +36,15 @@ abstract contract Base {
         "bytes32 salt)"
     );
 
-    JobMarket internal market;
+    /// @dev The built contract itself, as it ships.
+    IJobMarket internal market;
     /// @dev The market's EIP-712 domain, built here and not asked of the market.
     bytes32 internal domain;
     TestToken internal token;
 
     function setUp() public virtual {
         vm.warp(START);
-        market = new JobMarket();
+        market = IJobMarket(vm.deployCode("JobMarket.sol:JobMarket"));
         token = new TestToken();
         domain = _domain(block.chainid, address(market));
         vm.label(SUBMITTER, "submitter");
@@ -75,7 +75,7 @@ abstract contract Base {
             fee: FEE,
             bond: 0,
             disputeBond: 0,
-            deadline: uint40(START + 1 days),
+            deadline: START + 1 days,
             leaseSeconds: 3600,
             graceSeconds: 120,
             attemptSeconds: 6 hours,
@@ -100,7 +100,7 @@ abstract contract Base {
     /* NODES */
 
     function _enroll(uint256 nodeKey, address provider) internal {
-        uint40 expires = uint40(block.timestamp);
+        uint40 expires = _now();
         IJobMarket.Signature memory s = _signEnroll(nodeKey, provider, expires);
         vm.prank(provider);
         market.enroll(vm.addr(nodeKey), expires, s);
@@ -245,6 +245,11 @@ abstract contract Base {
         _publish(t, NODE_KEY, 1);
     }
 
+    function _now() internal view returns (uint40) {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return uint40(block.timestamp);
+    }
+
     /* ASSERTIONS */
 
     function _state(bytes32 id) internal view returns (IJobMarket.State state) {
@@ -314,5 +319,10 @@ abstract contract Base {
     /// @dev A value between both ends, inclusive, from any value.
     function _between(uint256 value, uint256 min, uint256 max) internal pure returns (uint256) {
         return min + value % (max - min + 1);
+    }
+
+    function _span(uint256 value, uint32 min, uint32 max) internal pure returns (uint40) {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return uint40(_between(value, min, max));
     }
 }

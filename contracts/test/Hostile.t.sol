@@ -23,8 +23,8 @@ contract HostileTest is Base {
     function setUp() public override {
         super.setUp();
         wallet = new MoodyWallet(market);
-        IJobMarket.Signature memory s = _signEnroll(WALLET_NODE_KEY, address(wallet), uint40(block.timestamp));
-        wallet.act(abi.encodeCall(IJobMarket.enroll, (vm.addr(WALLET_NODE_KEY), uint40(block.timestamp), s)));
+        IJobMarket.Signature memory s = _signEnroll(WALLET_NODE_KEY, address(wallet), _now());
+        wallet.act(abi.encodeCall(IJobMarket.enroll, (vm.addr(WALLET_NODE_KEY), _now(), s)));
         wallet.act(abi.encodeCall(IJobMarket.approveScheduler, (SCHEDULER, NATIVE, 0)));
     }
 

@@ -82,7 +82,7 @@ contract LeaseTest is Base {
     function test_assign_refusesWhileTheLeaseRuns() public {
         IJobMarket.Terms memory t = _terms();
         _openAndAssign(t);
-        uint256 end = START + t.leaseSeconds;
+        uint40 end = START + t.leaseSeconds;
         vm.warp(end);
         _assignFails(t, OTHER_NODE, 2, abi.encodeWithSelector(IJobMarket.LeaseRunning.selector, end));
         _assignFails(t, NODE, 2, abi.encodeWithSelector(IJobMarket.LeaseRunning.selector, end));
@@ -92,7 +92,7 @@ contract LeaseTest is Base {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);
         _warpAndCallIn(t, START + 2000);
-        uint256 later = START + 2000 + t.graceSeconds + 1;
+        uint40 later = START + 2000 + t.graceSeconds + 1;
         vm.warp(later);
 
         vm.expectEmit(address(market));
@@ -149,11 +149,11 @@ contract LeaseTest is Base {
     function test_callIn_shortensTheLease() public {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);
-        uint256 when = START + t.leaseSeconds / 4;
+        uint40 when = START + t.leaseSeconds / 4;
         vm.warp(when);
 
         vm.expectEmit(address(market));
-        emit IJobMarket.CalledIn(id, 1, uint40(when + t.graceSeconds));
+        emit IJobMarket.CalledIn(id, 1, when + t.graceSeconds);
         _callIn(t);
 
         _assertJob(id, IJobMarket.State.Assigned, NODE, when, START, 1, CALLED_IN);
@@ -172,7 +172,7 @@ contract LeaseTest is Base {
     function test_callIn_refusesAFreshLease() public {
         IJobMarket.Terms memory t = _terms();
         _openAndAssign(t);
-        uint256 earliest = START + t.leaseSeconds / 4;
+        uint40 earliest = START + t.leaseSeconds / 4;
         vm.warp(earliest - 1);
         _callInFails(t, abi.encodeWithSelector(IJobMarket.CallInTooEarly.selector, earliest));
     }
@@ -181,11 +181,11 @@ contract LeaseTest is Base {
         IJobMarket.Terms memory t = _terms();
         _openAndAssign(t);
         _warpAndCallIn(t, START + 2000);
-        uint256 end = START + 2000 + t.graceSeconds;
+        uint40 end = START + 2000 + t.graceSeconds;
         vm.warp(end);
         _callInFails(t, abi.encodeWithSelector(IJobMarket.AlreadyCalledIn.selector, end));
 
-        _renew(t, NODE_KEY, 1, uint40(end));
+        _renew(t, NODE_KEY, 1, end);
         _callInFails(t, abi.encodeWithSelector(IJobMarket.CallInTooEarly.selector, end + t.leaseSeconds / 4));
         _warpAndCallIn(t, end + t.leaseSeconds / 4);
     }
@@ -193,7 +193,7 @@ contract LeaseTest is Base {
     function test_callIn_refusesWithoutEffect() public {
         IJobMarket.Terms memory t = _terms();
         _openAndAssign(t);
-        uint256 end = START + t.leaseSeconds;
+        uint40 end = START + t.leaseSeconds;
         bytes memory expected = abi.encodeWithSelector(IJobMarket.CallInWithoutEffect.selector, end);
         vm.warp(end - t.graceSeconds);
         _callInFails(t, expected);
@@ -219,12 +219,12 @@ contract LeaseTest is Base {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);
         vm.warp(START + 1000);
-        IJobMarket.Signature memory s = _signRenew(NODE_KEY, id, 1, uint40(START + 990));
+        IJobMarket.Signature memory s = _signRenew(NODE_KEY, id, 1, START + 990);
 
         vm.expectEmit(address(market));
-        emit IJobMarket.Renewed(id, 1, uint40(START + 990 + t.leaseSeconds));
+        emit IJobMarket.Renewed(id, 1, START + 990 + t.leaseSeconds);
         vm.prank(STRANGER);
-        market.renew(t, uint40(START + 990), s);
+        market.renew(t, START + 990, s);
 
         _assertJob(id, IJobMarket.State.Assigned, NODE, START + 990, START, 1, 0);
         vm.assertEq(market.leaseEnd(t), START + 990 + t.leaseSeconds, "lease");
@@ -234,9 +234,9 @@ contract LeaseTest is Base {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);
         _warpAndCallIn(t, START + 2000);
-        uint256 last = START + 2000 + t.graceSeconds;
+        uint40 last = START + 2000 + t.graceSeconds;
         vm.warp(last);
-        _renew(t, NODE_KEY, 1, uint40(last));
+        _renew(t, NODE_KEY, 1, last);
         _assertJob(id, IJobMarket.State.Assigned, NODE, last, START, 1, 0);
         vm.assertEq(market.leaseEnd(t), last + t.leaseSeconds, "lease");
     }
@@ -244,34 +244,32 @@ contract LeaseTest is Base {
     function test_renew_refusesAfterTheLease() public {
         IJobMarket.Terms memory t = _terms();
         _openAndAssign(t);
-        uint256 end = START + t.leaseSeconds;
+        uint40 end = START + t.leaseSeconds;
         vm.warp(end + 1);
-        _renewFails(t, NODE_KEY, 1, uint40(end), abi.encodeWithSelector(IJobMarket.LeaseEnded.selector, end));
+        _renewFails(t, NODE_KEY, 1, end, abi.encodeWithSelector(IJobMarket.LeaseEnded.selector, end));
         vm.warp(end);
-        _renew(t, NODE_KEY, 1, uint40(end));
+        _renew(t, NODE_KEY, 1, end);
     }
 
     function test_renew_neverPastTheAttempt() public {
         IJobMarket.Terms memory t = _terms();
         t.attemptSeconds = t.leaseSeconds + 100;
         _openAndAssign(t);
-        uint256 end = START + t.attemptSeconds;
+        uint40 end = START + t.attemptSeconds;
         vm.warp(START + t.leaseSeconds);
-        _renew(t, NODE_KEY, 1, uint40(START + t.leaseSeconds));
+        _renew(t, NODE_KEY, 1, START + t.leaseSeconds);
         vm.assertEq(market.leaseEnd(t), end, "capped");
         vm.warp(end);
-        _renew(t, NODE_KEY, 1, uint40(end));
+        _renew(t, NODE_KEY, 1, end);
         vm.assertEq(market.leaseEnd(t), end, "still capped");
         vm.warp(end + 1);
-        _renewFails(
-            t, NODE_KEY, 1, uint40(end + 1), abi.encodeWithSelector(IJobMarket.LeaseEnded.selector, end)
-        );
+        _renewFails(t, NODE_KEY, 1, end + 1, abi.encodeWithSelector(IJobMarket.LeaseEnded.selector, end));
     }
 
     function test_renew_refusesFutureStaleAndOldRenewals() public {
         IJobMarket.Terms memory t = _terms();
         _openAndAssign(t);
-        uint40 current = uint40(START + 1000);
+        uint40 current = START + 1000;
         vm.warp(current);
 
         _renewFails(
@@ -303,7 +301,7 @@ contract LeaseTest is Base {
     function test_renew_refusesToAnswerACallInWithAnOlderRenewal() public {
         IJobMarket.Terms memory t = _terms();
         _openAndAssign(t);
-        uint40 when = uint40(START + 2000);
+        uint40 when = START + 2000;
         _warpAndCallIn(t, when);
         vm.warp(when + 1);
         _renewFails(
@@ -326,30 +324,30 @@ contract LeaseTest is Base {
             t,
             OTHER_NODE_KEY,
             1,
-            uint40(START + 5),
+            START + 5,
             abi.encodeWithSelector(IJobMarket.BadSignature.selector, NODE, OTHER_NODE)
         );
 
         // The signature of another attempt recovers to somebody else.
-        IJobMarket.Signature memory s = _signRenew(NODE_KEY, id, 2, uint40(START + 5));
+        IJobMarket.Signature memory s = _signRenew(NODE_KEY, id, 2, START + 5);
         vm.expectPartialRevert(IJobMarket.BadSignature.selector);
-        market.renew(t, uint40(START + 5), s);
+        market.renew(t, START + 5, s);
 
-        s = _signRenew(NODE_KEY, id, 1, uint40(START + 5));
+        s = _signRenew(NODE_KEY, id, 1, START + 5);
         vm.expectPartialRevert(IJobMarket.BadSignature.selector);
-        market.renew(t, uint40(START + 6), s);
+        market.renew(t, START + 6, s);
 
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.BadSignature.selector, NODE, address(0)));
-        market.renew(t, uint40(START + 5), _noSignature());
+        market.renew(t, START + 5, _noSignature());
     }
 
     function test_renew_refusesEveryOtherState() public {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _open(t);
-        _renewFails(t, NODE_KEY, 1, uint40(START), _wrongState(id, IJobMarket.State.Open));
+        _renewFails(t, NODE_KEY, 1, START, _wrongState(id, IJobMarket.State.Open));
         _assign(t, NODE, 1);
         _publish(t, NODE_KEY, 1);
-        _renewFails(t, NODE_KEY, 1, uint40(START), _wrongState(id, IJobMarket.State.Published));
+        _renewFails(t, NODE_KEY, 1, START, _wrongState(id, IJobMarket.State.Published));
     }
 
     /// @dev A live node cannot be pushed out: whenever it is called in, a renewal within the grace time keeps the
@@ -357,13 +355,13 @@ contract LeaseTest is Base {
     function testFuzz_renew_keepsTheJobOfALiveNode(uint256 seed) public {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);
-        uint256 last = START;
+        uint40 last = START;
         for (uint256 i; i < 5; ++i) {
             seed = uint256(keccak256(abi.encode(seed)));
-            uint256 when = last + _between(seed, t.leaseSeconds / 4, t.leaseSeconds - t.graceSeconds - 1);
+            uint40 when = last + _span(seed, t.leaseSeconds / 4, t.leaseSeconds - t.graceSeconds - 1);
             if (when + t.graceSeconds > START + t.attemptSeconds - t.graceSeconds) return;
             _warpAndCallIn(t, when);
-            uint256 answered = when + _between(seed >> 128, 1, t.graceSeconds);
+            uint40 answered = when + _span(seed >> 128, 1, t.graceSeconds);
             vm.warp(answered);
             vm.expectPartialRevert(IJobMarket.LeaseRunning.selector);
             vm.prank(SCHEDULER);
@@ -371,7 +369,7 @@ contract LeaseTest is Base {
             vm.expectPartialRevert(IJobMarket.LeaseRunning.selector);
             vm.prank(SCHEDULER);
             market.assign(t, OTHER_NODE, 2);
-            _renew(t, NODE_KEY, 1, uint40(answered));
+            _renew(t, NODE_KEY, 1, answered);
             last = answered;
             _assertJob(id, IJobMarket.State.Assigned, NODE, answered, START, 1, 0);
         }
@@ -449,7 +447,7 @@ contract LeaseTest is Base {
     function test_lapse_bySchedulerOnceTheLeaseEnded() public {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);
-        uint256 end = START + t.leaseSeconds;
+        uint40 end = START + t.leaseSeconds;
         vm.warp(end);
         _lapseFails(t, SCHEDULER, abi.encodeWithSelector(IJobMarket.LeaseRunning.selector, end));
         vm.warp(end + 1);
@@ -467,7 +465,7 @@ contract LeaseTest is Base {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);
         _warpAndCallIn(t, START + 2000);
-        uint256 until = START + 2000 + 2 * t.graceSeconds;
+        uint40 until = START + 2000 + 2 * t.graceSeconds;
         vm.warp(until);
         _lapseFails(t, SUBMITTER, abi.encodeWithSelector(IJobMarket.LeaseRunning.selector, until));
         vm.warp(until + 1);
@@ -506,7 +504,7 @@ contract LeaseTest is Base {
         market.assign(t, node, attempt);
     }
 
-    function _warpAndCallIn(IJobMarket.Terms memory t, uint256 when) private {
+    function _warpAndCallIn(IJobMarket.Terms memory t, uint40 when) private {
         vm.warp(when);
         _callIn(t);
     }

@@ -89,7 +89,7 @@ contract OpenTest is Base {
         vm.prank(SUBMITTER);
         token.approve(address(market), BOUNTY);
         vm.prank(SUBMITTER);
-        token.transfer(STRANGER, 1);
+        vm.assertTrue(token.transfer(STRANGER, 1), "transfer");
         _openFails(t, 0, failed);
     }
 
@@ -129,16 +129,16 @@ contract OpenTest is Base {
 
     function test_open_deadlineLimits() public {
         IJobMarket.Terms memory t = _terms();
-        t.deadline = uint40(START - 1);
+        t.deadline = START - 1;
         _openOutOfRange(t, "deadline", t.deadline, START, START + 365 days);
-        t.deadline = uint40(START + 365 days + 1);
+        t.deadline = START + 365 days + 1;
         _openOutOfRange(t, "deadline", t.deadline, START, START + 365 days);
         t.deadline = type(uint40).max;
         _openOutOfRange(t, "deadline", t.deadline, START, START + 365 days);
 
-        t.deadline = uint40(START);
+        t.deadline = START;
         _openSucceeds(t);
-        t.deadline = uint40(START + 365 days);
+        t.deadline = START + 365 days;
         _openSucceeds(t);
     }
 

@@ -51,7 +51,7 @@ contract SettleTest is Base {
         _assertJob(id, IJobMarket.State.Held, NODE, START, START, 1, SETTLED);
         _assertBalances(NATIVE, 0, 0, 0, BOUNTY);
 
-        uint256 until = START + t.holdSeconds;
+        uint40 until = START + t.holdSeconds;
         vm.warp(until);
         _claimFails(t, abi.encodeWithSelector(IJobMarket.WindowOpen.selector, until));
         vm.warp(until + 1);
@@ -79,7 +79,7 @@ contract SettleTest is Base {
         bytes32 id = _openAndAssign(t);
         vm.warp(t.deadline);
         _publish(t, NODE_KEY, 1);
-        uint256 until = t.deadline + t.challengeWindow;
+        uint40 until = t.deadline + t.challengeWindow;
 
         vm.warp(until + 1);
         _settleFails(t, NODE_KEY, 1, abi.encodeWithSelector(IJobMarket.WindowClosed.selector, until));
@@ -276,7 +276,7 @@ contract SettleTest is Base {
     /// @dev The way out for a provider whose scheduler is gone: nobody's help is needed, and the fee goes back.
     function test_claim_aPublishedResultWithoutTheScheduler() public {
         (IJobMarket.Terms memory t, bytes32 id) = _openAndPublish();
-        uint256 until = START + t.challengeWindow;
+        uint40 until = START + t.challengeWindow;
         vm.warp(until);
         _claimFails(t, abi.encodeWithSelector(IJobMarket.WindowOpen.selector, until));
         vm.warp(until + 1);

@@ -124,7 +124,7 @@ contract HookDepositor {
 
     function onTransfer() external {
         if (_acting) {
-            TestToken(msg.sender).transfer(address(MARKET), _inner.bounty);
+            require(TestToken(msg.sender).transfer(address(MARKET), _inner.bounty), "transfer");
             return;
         }
         _acting = true;
