@@ -175,6 +175,7 @@ impl ChainWatcher {
 
     fn publish(&self, head: Head, reorgs: u64) {
         metrics::gauge!("gristmill_chain_head").set(head.block.number as f64);
+        self.clock.see_block(head.timestamp_s);
         self.now.send_modify(|now| {
             let before = now.map_or(0, |now| now.reorgs);
             *now = Some(ChainNow { head, reorgs: before + reorgs });
