@@ -275,7 +275,7 @@ contract Handler is Base {
         address owner = actors[seed % actors.length];
         // Mostly one who has a credit, if there is any.
         for (uint256 a; seed % 8 != 0 && a < actors.length && market.credit(owner, token_) == 0; ++a) {
-            owner = actors[(seed + a) % actors.length];
+            owner = actors[(seed % actors.length + a) % actors.length];
         }
         uint256 amount = market.credit(owner, token_);
         uint256 before = _balance(token_, STRANGER);
