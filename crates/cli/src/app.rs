@@ -1,6 +1,6 @@
 //! One run of the program: settings, and what they lead to, each opened when it is first needed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use alloy::primitives::Address;
 use alloy::signers::SignerSync;
@@ -87,8 +87,9 @@ impl App {
         self.scheduler
             .get_or_try_init(|| async {
                 let client = Client::new(&self.settings.scheduler.value)?;
-                if let Some(address) = self.wallet().ok().and_then(|wallet| wallet.known_address()) {
-                    client.set_token(saved_token(&self.session_path(&client, address)));
+                // Reading needs no wallet; where there is one, its session is used.
+                if let Ok(wallet) = self.wallet() {
+                    client.set_token(saved_token(&self.session_path(&client, &wallet)));
                 }
                 Ok(client)
             })
@@ -125,14 +126,13 @@ impl App {
             .await?;
         let json = serde_json::to_vec(&login)
             .map_err(|error| Failure::caused(Exit::Local, "cannot keep the session", &error))?;
-        write_durably(&self.session_path(client, signer.address()), &json)
+        write_durably(&self.session_path(client, &self.wallet()?), &json)
     }
 
     /// Signs in unless there is a session, before a request whose body is too large to send twice.
     pub(crate) async fn session(&self) -> Result<()> {
         let client = self.scheduler().await?;
-        let known = self.wallet()?.known_address();
-        if known.is_some_and(|address| saved_token(&self.session_path(client, address)).is_some()) {
+        if saved_token(&self.session_path(client, &self.wallet()?)).is_some() {
             return Ok(());
         }
         self.sign_in().await
@@ -141,7 +141,7 @@ impl App {
     /// Ends the session here and on the scheduler. Returns whether there was one.
     pub(crate) async fn sign_out(&self) -> Result<bool> {
         let client = self.scheduler().await?;
-        let path = self.session_path(client, self.address().await?);
+        let path = self.session_path(client, &self.wallet()?);
         if saved_token(&path).is_none() {
             return Ok(false);
         }
@@ -153,8 +153,9 @@ impl App {
         }
     }
 
-    fn session_path(&self, client: &Client, address: Address) -> std::path::PathBuf {
-        let digest = Sha256::digest(format!("{} {address}", client.base()));
+    /// Sessions are one file for each scheduler and wallet.
+    fn session_path(&self, client: &Client, wallet: &Wallet) -> PathBuf {
+        let digest = Sha256::new().chain_update(wallet.fingerprint()).chain_update(client.base()).finalize();
         self.settings.data_dir.join("sessions").join(format!("{}.json", hex::encode(&digest[..16])))
     }
 

@@ -10,6 +10,7 @@ use alloy::signers::k256::elliptic_curve::rand_core::OsRng;
 use alloy::signers::local::coins_bip39::English;
 use alloy::signers::local::{LocalSignerError, MnemonicBuilder, PrivateKeySigner};
 use console::Term;
+use sha2::{Digest, Sha256};
 
 use crate::failure::{Exit, Failure, Result, chain_of, io};
 
@@ -25,6 +26,8 @@ pub(crate) struct Wallet {
     path: PathBuf,
     /// What the file says; keystores of some other programs do not say it.
     address: Option<Address>,
+    /// sha-256 of the file: tells wallets apart whose address needs a password.
+    fingerprint: [u8; 32],
 }
 
 impl Wallet {
@@ -45,7 +48,11 @@ impl Wallet {
             return Err(not_a_keystore(path));
         }
         let address = keystore["address"].as_str().and_then(|text| text.parse().ok());
-        Ok(Self { path: path.to_owned(), address })
+        Ok(Self { path: path.to_owned(), address, fingerprint: Sha256::digest(&json).into() })
+    }
+
+    pub(crate) fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -159,7 +166,7 @@ pub(crate) fn store(path: &Path, key: &PrivateKeySigner, password: &str) -> Resu
         std::io::ErrorKind::AlreadyExists => exists(path),
         _ => io("write the wallet", path)(error),
     })?;
-    Ok(Wallet { path: path.to_owned(), address: Some(key.address()) })
+    Wallet::open(path)
 }
 
 fn exists(path: &Path) -> Failure {

@@ -91,7 +91,8 @@ pub(crate) enum ProviderCommand {
 #[derive(Args, Debug)]
 pub(crate) struct ApprovalArgs {
     /// The scheduler's address, as `gristmill doctor` shows it
-    scheduler: Address,
+    #[arg(value_name = "SCHEDULER")]
+    address: Address,
     /// The token in which its jobs pay [default: the coin]
     #[arg(long, value_name = "ADDRESS")]
     token: Option<Address>,
@@ -349,26 +350,26 @@ pub(crate) async fn run_provider(app: &App, command: ProviderCommand) -> Result<
     match command {
         ProviderCommand::Approve(args) => {
             let token = args.token.unwrap_or_default();
-            let mined = approve(app, provider, args.scheduler, token).await?;
+            let mined = approve(app, provider, args.address, token).await?;
             done(
                 app,
-                &format!("scheduler {} may give jobs to the nodes of {provider}", args.scheduler),
-                &json!({ "provider": provider, "scheduler": args.scheduler, "token": token, "approved": true, "transaction": mined }),
+                &format!("scheduler {} may give jobs to the nodes of {provider}", args.address),
+                &json!({ "provider": provider, "scheduler": args.address, "token": token, "approved": true, "transaction": mined }),
             )
         }
         ProviderCommand::Disapprove(args) => {
             let token = args.token.unwrap_or_default();
             let mut mined = None;
-            if chain.is_approved(provider, args.scheduler, token).await? {
-                let request = chain.market().disapproveScheduler(args.scheduler, token).into_transaction_request();
+            if chain.is_approved(provider, args.address, token).await? {
+                let request = chain.market().disapproveScheduler(args.address, token).into_transaction_request();
                 mined = Some(chain.send(&app.out, app.signer().await?, "disapprove scheduler", request).await?);
             } else {
-                app.out.note(format!("scheduler {} was not approved", args.scheduler));
+                app.out.note(format!("scheduler {} was not approved", args.address));
             }
             done(
                 app,
-                &format!("scheduler {} may no longer give jobs to the nodes of {provider}", args.scheduler),
-                &json!({ "provider": provider, "scheduler": args.scheduler, "token": token, "approved": false, "transaction": mined }),
+                &format!("scheduler {} may no longer give jobs to the nodes of {provider}", args.address),
+                &json!({ "provider": provider, "scheduler": args.address, "token": token, "approved": false, "transaction": mined }),
             )
         }
     }

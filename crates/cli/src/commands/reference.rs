@@ -53,10 +53,28 @@ mod tests {
     }
 
     #[test]
+    fn no_argument_shadows_a_global_option() {
+        fn check(command: &Command, global: &[String]) {
+            for sub in command.get_subcommands() {
+                let own = sub.get_arguments().map(|argument| argument.get_id().to_string());
+                for id in own {
+                    assert!(!global.contains(&id), "`{id}` of {} is a global option too", sub.get_name());
+                }
+                check(sub, global);
+            }
+        }
+        let root = Cli::command();
+        let global = root.get_arguments().filter(|argument| argument.is_global_set());
+        let global: Vec<String> = global.map(|argument| argument.get_id().to_string()).collect();
+        assert!(global.contains(&"scheduler".to_owned()));
+        check(&root, &global);
+    }
+
+    #[test]
     fn every_command_is_in_the_reference_once() {
         let text = markdown();
         for name in ["gristmill", "gristmill submit", "gristmill wallet new", "gristmill provider approve"] {
-            let heading = format!(" `{name}`\n");
+            let heading = format!("# `{name}`\n");
             assert_eq!(text.matches(&heading).count(), 1, "{name}");
         }
         assert!(!text.contains("markdown-help`\n"), "hidden commands stay hidden");

@@ -335,7 +335,8 @@ mod tests {
         assert_eq!(draft.uploads.len(), 2);
         let uri = format!("ipfs://{}", draft.uploads[1].1.cid);
         assert_eq!((draft.spec.inputs[0].path.as_str(), &draft.spec.inputs[0].uri), ("data", &uri));
-        assert_eq!(draft.uploads[0].1.cid.to_string(), CID, "as every IPFS tool computes it");
+        let flour = "bafkreihvl6l47ig5l4mmdlah2lbwdmmy6gp5quragl5k4bcrufia6hc7ka";
+        assert_eq!(draft.uploads[0].1.cid.to_string(), flour, "as every IPFS tool computes it");
     }
 
     #[test]

@@ -1,0 +1,277 @@
+//! A chain on this machine with the contract deployed, and the built command as several people type it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use alloy::network::EthereumWallet;
+use alloy::primitives::{Address, B256, U256};
+use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::signers::SignerSync;
+use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner};
+use gristmill_protocol::contracts::{IJobMarket, JobMarket};
+use gristmill_protocol::deployment::Deployment;
+use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, ReceiptHash};
+use gristmill_protocol::money::Amount;
+use gristmill_protocol::signing::{CompactSignature, Message};
+use gristmill_protocol::terms::Terms;
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) const PASSWORD: &str = "local development only";
+pub(crate) const MNEMONIC: &str = "test test test test test test test test test test test junk";
+const CHAIN_ID: u64 = 4439;
+
+/// The accounts of anvil's mnemonic, by what they do here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Party {
+    Submitter = 1,
+    Scheduler = 2,
+    Provider = 3,
+    Node = 4,
+    Stranger = 5,
+}
+
+impl Party {
+    pub(crate) fn key(self) -> PrivateKeySigner {
+        MnemonicBuilder::from_phrase(MNEMONIC).index(self as u32).unwrap().build().unwrap()
+    }
+
+    pub(crate) fn address(self) -> Address {
+        self.key().address()
+    }
+}
+
+pub(crate) struct Local {
+    anvil: Child,
+    pub(crate) rpc: String,
+    pub(crate) deployment: Deployment,
+    pub(crate) home: TempDir,
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        // It may have ended already; either way it is gone afterwards.
+        let _ = self.anvil.kill();
+        let _ = self.anvil.wait();
+    }
+}
+
+impl Local {
+    pub(crate) async fn start() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut anvil = Command::new(root.join("contracts/node_modules/.bin/anvil"))
+            .args(["--host", "127.0.0.1", "--port", "0", "--hardfork", "london"])
+            .args(["--chain-id", &CHAIN_ID.to_string(), "--mnemonic", MNEMONIC])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("anvil starts: `npm ci` in contracts/ installs it");
+        let stdout = anvil.stdout.take().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // The thread goes on reading, so that anvil never waits for a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some(address) = line.strip_prefix("Listening on ") {
+                    let _ = sender.send(format!("http://{address}"));
+                }
+            }
+        });
+        let rpc = receiver.recv_timeout(std::time::Duration::from_secs(30)).expect("anvil listens");
+        let wallet = EthereumWallet::from(Party::Stranger.key());
+        let provider = ProviderBuilder::new().wallet(wallet).connect_http(rpc.parse().unwrap());
+        let receipt = JobMarket::deploy_builder(&provider).send().await.unwrap().get_receipt().await.unwrap();
+        let contract = receipt.contract_address.unwrap();
+        let deployment = Deployment { chain_id: CHAIN_ID, contract, block: receipt.block_number.unwrap() };
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("4439.json"), serde_json::to_vec(&deployment).unwrap()).unwrap();
+        Self { anvil, rpc, deployment, home }
+    }
+
+    pub(crate) fn provider(&self, party: Party) -> DynProvider {
+        let wallet = EthereumWallet::from(party.key());
+        ProviderBuilder::new().wallet(wallet).connect_http(self.rpc.parse().unwrap()).erased()
+    }
+
+    pub(crate) fn market(&self, party: Party) -> JobMarket::JobMarketInstance<DynProvider> {
+        JobMarket::new(self.deployment.contract, self.provider(party))
+    }
+
+    pub(crate) async fn now(&self) -> u64 {
+        let block = self.provider(Party::Stranger).get_block(alloy::eips::BlockId::latest()).await.unwrap();
+        block.unwrap().header.timestamp
+    }
+
+    /// Moves the chain's clock, and makes a block then.
+    pub(crate) async fn advance(&self, seconds: u64) {
+        let provider = self.provider(Party::Stranger);
+        let _: Value = provider.raw_request("evm_increaseTime".into(), [U256::from(seconds)]).await.unwrap();
+        let _: Value = provider.raw_request("evm_mine".into(), ()).await.unwrap();
+    }
+
+    pub(crate) async fn balance(&self, address: Address) -> U256 {
+        self.provider(Party::Stranger).get_balance(address).await.unwrap()
+    }
+
+    pub(crate) async fn state(&self, id: JobId) -> u8 {
+        self.market(Party::Stranger).job(id.0).call().await.unwrap()._0
+    }
+
+    pub(crate) fn terms(&self, now: u64, salt: u8) -> Terms {
+        Terms {
+            submitter: Party::Submitter.address(),
+            scheduler: Party::Scheduler.address(),
+            arbiter: Party::Scheduler.address(),
+            token: Address::ZERO,
+            bounty: Amount(50_000_000_000_000_000),
+            fee: Amount(2_500_000_000_000_000),
+            bond: Amount::ZERO,
+            dispute_bond: Amount::ZERO,
+            deadline: now + 7200,
+            lease_seconds: 600,
+            grace_seconds: 60,
+            attempt_seconds: 3600,
+            hold_seconds: 0,
+            challenge_window: 3600,
+            ruling_seconds: 3600,
+            spec_hash: Default::default(),
+            salt: B256::repeat_byte(salt),
+        }
+    }
+
+    pub(crate) fn id(&self, terms: &Terms) -> JobId {
+        terms.id(&self.deployment.domain())
+    }
+
+    /// Locks the bounty of a job, as a submitter with any program may.
+    pub(crate) async fn open(&self, salt: u8) -> (JobId, Terms) {
+        let terms = self.terms(self.now().await, salt);
+        let market = self.market(Party::Submitter);
+        let call = market.open((&terms).into()).value(U256::from(terms.bounty.0));
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+        (self.id(&terms), terms)
+    }
+
+    /// Enrolls the node, approves the scheduler, and gives the node the job.
+    pub(crate) async fn assign(&self, terms: &Terms) {
+        let market = self.market(Party::Provider);
+        let node = Party::Node.address();
+        if market.node(node).call().await.unwrap().provider.is_zero() {
+            let expires = self.now().await + 3600;
+            let message =
+                Message::Enroll { node: NodeId(node), provider: Party::Provider.address(), expires };
+            let signature = self.sign(&message);
+            let call = market.enroll(node, alloy::primitives::aliases::U40::from(expires), signature);
+            call.send().await.unwrap().get_receipt().await.unwrap();
+            let call = market.approveScheduler(Party::Scheduler.address(), Address::ZERO, 0);
+            call.send().await.unwrap().get_receipt().await.unwrap();
+        }
+        let market = self.market(Party::Scheduler);
+        let call = market.assign(terms.into(), node, 1);
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    /// Puts a result on chain without the scheduler.
+    pub(crate) async fn publish(&self, terms: &Terms) {
+        let receipt_hash = ReceiptHash(B256::repeat_byte(7));
+        let message = Message::Result {
+            job_id: self.id(terms),
+            attempt: AttemptNumber(1),
+            node: NodeId(Party::Node.address()),
+            receipt_hash,
+        };
+        let market = self.market(Party::Provider);
+        let call = market.publish(terms.into(), receipt_hash.0, self.sign(&message));
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    fn sign(&self, message: &Message) -> IJobMarket::Signature {
+        (&self.signature(message)).into()
+    }
+
+    pub(crate) fn signature(&self, message: &Message) -> CompactSignature {
+        let digest = self.deployment.domain().digest(message);
+        CompactSignature::new(&Party::Node.key().sign_hash_sync(&digest).unwrap())
+    }
+
+    /// The command line of a party, with a wallet that was made on the first call.
+    pub(crate) fn cli(&self, party: Party) -> Cli {
+        let home = self.home.path().join(format!("{}", party as u32));
+        std::fs::create_dir_all(&home).unwrap();
+        let cli = Cli { home, rpc: self.rpc.clone(), deployment: self.home.path().join("4439.json") };
+        if !cli.home.join(".local/share/gristmill/wallets/default.json").exists() {
+            let index = (party as u32).to_string();
+            cli.run_with(&["wallet", "import", "--index", &index], MNEMONIC).ok();
+        }
+        cli
+    }
+}
+
+pub(crate) struct Cli {
+    pub(crate) home: PathBuf,
+    pub(crate) rpc: String,
+    pub(crate) deployment: PathBuf,
+}
+
+/// What a command left behind.
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Answer {
+    /// Asserts that it succeeded.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The one JSON value on stdout.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+    }
+
+    /// The error on stderr, which is its last line.
+    #[track_caller]
+    pub(crate) fn error(&self) -> Value {
+        assert_eq!(self.stdout, "", "a failure says nothing on stdout");
+        let last = self.stderr.lines().last().unwrap_or_default();
+        let error: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {}", self.stderr));
+        assert_eq!(error["error"]["exit"], self.code);
+        error["error"].clone()
+    }
+}
+
+impl Cli {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
+        command.args(arguments).env_clear().env("HOME", &self.home).env("GRISTMILL_RPC", &self.rpc);
+        command.env("GRISTMILL_DEPLOYMENT", &self.deployment).env("GRISTMILL_KEYSTORE_PASSWORD", PASSWORD);
+        // Nobody listens there: what passes, passes without a scheduler.
+        command.env("GRISTMILL_SCHEDULER", "http://127.0.0.1:9");
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        self.run_with(arguments, "")
+    }
+
+    pub(crate) fn run_with(&self, arguments: &[&str], stdin: &str) -> Answer {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that reads nothing closes its end; that is no failure.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin.as_bytes());
+        answer(child.wait_with_output().unwrap())
+    }
+}
+
+fn answer(output: Output) -> Answer {
+    Answer {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
