@@ -1,5 +1,6 @@
 //! What this process says of itself: logs on stderr, metrics for Prometheus.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -14,7 +15,8 @@ pub fn start_logging(config: &LogConfig) -> Result<(), String> {
     let filter = EnvFilter::try_from_default_env()
         .or_else(|_| EnvFilter::try_new(&config.filter))
         .map_err(|error| format!("the log filter `{}` is not valid: {error}", config.filter))?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.format {
         LogFormat::Text => registry.with(layer).try_init(),

@@ -408,7 +408,7 @@ impl ChainSender {
             Ok(Some((job, row.intent)))
         })
         .await?;
-        Ok(found.map(|(job, intent)| (call::is_wanted(&job, &intent), call::calldata(&job.terms, &intent.action))))
+        Ok(found.map(|(job, intent)| (intent.is_wanted(&job), call::calldata(&job.terms, &intent.action))))
     }
 
     /// Sends what was stored and perhaps never sent; after a start or a reorganization everything that is not mined.

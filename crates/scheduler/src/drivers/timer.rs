@@ -102,3 +102,66 @@ fn command(due: &Due) -> Command {
         Due::Node(node) => Command::NodeDue { node },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{self, NOW, SUBMITTER};
+    use crate::store::memory::MemoryStore;
+    use gristmill_protocol::api::JobState;
+    use gristmill_protocol::ids::JobId;
+
+    async fn timer(store: &MemoryStore, clock: &Clock) -> Timer {
+        let store: Arc<dyn Store> = Arc::new(store.clone());
+        let wake = Arc::new(Wake::default());
+        let writer = store.writer().unwrap();
+        let (turns, _thread) = Turns::start(writer, samples::policy(), clock.clone(), Arc::clone(&wake)).unwrap();
+        Timer { store, turns, wake, clock: clock.clone() }
+    }
+
+    async fn state(timer: &Timer, job: JobId) -> JobState {
+        store::read(&timer.store, move |rows| rows.job(job)).await.unwrap().unwrap().state.name()
+    }
+
+    #[tokio::test]
+    async fn a_row_is_woken_when_it_is_due_and_not_before_also_after_a_restart() {
+        let (store, clock) = (MemoryStore::default(), Clock::manual(NOW));
+        let terms = samples::terms(SUBMITTER, 1);
+        let job = samples::job_id(&terms);
+        let first = timer(&store, &clock).await;
+        first.turns.submit(samples::create(terms)).await.unwrap();
+        let next = first.round().await.unwrap();
+        assert_eq!(state(&first, job).await, JobState::Funding);
+        assert_eq!(next, NOW.plus_millis(IDLE_MS), "it looks again now and then, however far the next one is");
+        drop(first);
+
+        clock.advance_ms(terms.deadline * 1000 - NOW.0 + 60_000);
+        let second = timer(&store, &clock).await;
+        second.round().await.unwrap();
+        assert_eq!(state(&second, job).await, JobState::Cancelled, "nobody paid for it in time");
+    }
+
+    #[tokio::test]
+    async fn the_driver_sleeps_until_something_is_due_and_stops_when_told() {
+        let (store, clock) = (MemoryStore::default(), Clock::manual(NOW));
+        let timer = timer(&store, &clock).await;
+        let (turns, wake, rows) = (timer.turns.clone(), Arc::clone(&timer.wake), Arc::clone(&timer.store));
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(timer.run(stop.clone()));
+        let node = samples::node_id(1);
+        turns.submit(samples::register(node)).await.unwrap();
+        turns.submit(samples::poll(node)).await.unwrap();
+        let mode = || {
+            let rows = Arc::clone(&rows);
+            async move { store::read(&rows, move |rows| rows.node(node)).await.unwrap().unwrap() }
+        };
+        let online = mode().await;
+        clock.advance_ms(online.due_at.unwrap().millis_since(NOW));
+        while mode().await.mode != gristmill_market::node::Mode::Offline {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!(wake.waiting(), 0);
+    }
+}

@@ -1,8 +1,7 @@
 //! From intents to calls of the contract, and from the contract's refusals back to what they mean for an intent.
 
 use alloy::sol_types::{SolCall, SolInterface};
-use gristmill_market::effect::{Intent, IntentAction};
-use gristmill_market::job::Job;
+use gristmill_market::effect::IntentAction;
 use gristmill_protocol::api::IntentKind;
 use gristmill_protocol::contracts::IJobMarket;
 use gristmill_protocol::contracts::JobMarket::{self, JobMarketErrors};
@@ -41,14 +40,6 @@ pub fn calldata(terms: &Terms, action: &IntentAction) -> Vec<u8> {
         IntentAction::Claim { .. } => JobMarket::claimCall { t }.abi_encode(),
         IntentAction::Refund => JobMarket::refundCall { t }.abi_encode(),
     }
-}
-
-/// Whether an intent that has no nonce yet would still do anything.
-#[must_use]
-pub fn is_wanted(job: &Job, intent: &Intent) -> bool {
-    // An end is an end; whatever else is pointless, the contract refuses.
-    let _ = intent;
-    !job.escrow.is_end()
 }
 
 /// What it means that the contract refuses a call of this kind when its clock says `now_s`.
