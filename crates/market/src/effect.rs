@@ -5,6 +5,9 @@ use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, ReceiptHash};
 use gristmill_protocol::signing::CompactSignature;
 use serde::{Deserialize, Serialize};
 
+use crate::escrow::Escrow;
+use crate::job::Job;
+
 /// What must happen on chain. It becomes a row, `UNIQUE(chain, kind, subject)`, in the commit of the change that
 /// planned it; planning it twice is a no-op.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -56,6 +59,31 @@ impl Intent {
             | IntentAction::Settle { attempt, .. }
             | IntentAction::Claim { attempt } => format!("{job}/{attempt}/{round}"),
             IntentAction::Refund => format!("{job}/{round}"),
+        }
+    }
+
+    /// Whether the intent would still do what `job` wants: asked before it takes a nonce, because what is signed is sent. It
+    /// errs on the side of yes; what is not possible any more the contract refuses.
+    #[must_use]
+    pub fn is_wanted(&self, job: &Job) -> bool {
+        if job.escrow.is_end() {
+            return false;
+        }
+        let holds = |wanted: AttemptNumber| {
+            matches!(job.escrow, Escrow::Assigned { attempt, .. } if attempt == wanted)
+        };
+        match self.action {
+            // Not one that was given up, and not one that is on chain already.
+            IntentAction::Assign { attempt, .. } => {
+                attempt > job.assignments && job.state.attempt() == Some(attempt)
+            }
+            IntentAction::CallIn { attempt, renewed_at_s } => matches!(
+                job.escrow,
+                Escrow::Assigned { attempt: holder, renewed_at_s: newest, called_in: false, .. }
+                    if holder == attempt && newest == renewed_at_s
+            ),
+            IntentAction::Release { attempt, .. } | IntentAction::Lapse { attempt } => holds(attempt),
+            IntentAction::Settle { .. } | IntentAction::Claim { .. } | IntentAction::Refund => true,
         }
     }
 }

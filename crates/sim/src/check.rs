@@ -37,9 +37,12 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
         let before = seen.attempts.insert(*key, (attempt.node, attempt.state));
         let legal = match before {
             // A promise that never reached the chain leaves its number to the next.
-            Some((node, state)) if node != attempt.node => !state.is_live() && attempt.state == AttemptState::Leased,
+            Some((node, state)) if node != attempt.node => {
+                !state.is_live() && attempt.state == AttemptState::Leased || is_foreign(attempt)
+            }
             Some((_, state)) => state == attempt.state || follows(state, attempt.state),
-            None => attempt.state == AttemptState::Leased,
+            // What a lost database has assigned is known from the chain alone.
+            None => attempt.state == AttemptState::Leased || is_foreign(attempt),
         };
         if !legal {
             return Err(format!("attempt {} of {}: went from {before:?} to {:?}", key.1, key.0, attempt.state));
@@ -50,10 +53,16 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
                 return Err(format!("the node {} got the job {} twice", attempt.node, key.0));
             }
             tried.push(attempt.node);
-            check_match(world, attempt)?;
+            if !is_foreign(attempt) {
+                check_match(world, attempt)?;
+            }
         }
     }
     Ok(())
+}
+
+fn is_foreign(attempt: &Attempt) -> bool {
+    attempt.token.is_none() && attempt.state == AttemptState::Abandoned
 }
 
 /// Checks all rows after a turn.
@@ -136,14 +145,15 @@ fn may_follow(before: JobState, after: JobState) -> bool {
     };
     match before {
         Funding => matches!(after, Queued | Assigned | Refunding | Cancelled),
-        Queued => matches!(after, Assigned | Refunding | Published | Refunded),
-        Assigned => matches!(after, CallingIn | Verifying | Queued | Refunding | Published | Refunded),
+        // Settled by a scheduler whose database is lost.
+        Queued => matches!(after, Assigned | Refunding | Published | Refunded | Settling),
+        Assigned => matches!(after, CallingIn | Verifying | Queued | Refunding | Published | Refunded | Settling),
         CallingIn => matches!(after, Assigned | Verifying | Queued | Refunding | Published | Refunded),
         // Queued again and assigned at once, by one event.
         Verifying => matches!(after, Settling | Queued | Assigned | Refunding | Published | Refunded),
         Published => matches!(after, Settling | Settled | Refunded),
         Settling => matches!(after, Settled | Refunded | Queued | Assigned | Refunding),
-        Refunding => matches!(after, Refunded | Published),
+        Refunding => matches!(after, Refunded | Published | Settling),
         Cancelled => after == Refunding,
         Settled | Refunded => false,
     }
@@ -158,7 +168,9 @@ fn follows(before: AttemptState, after: AttemptState) -> bool {
         // Lapsed, released or refunded on chain before it was paid.
         Accepted => matches!(after, Expired | Released | Abandoned),
         // Published on chain after all, or paid although it was rejected.
-        Expired | Released | Failed | Abandoned => after == Reported,
+        Expired | Released | Failed => after == Reported,
+        // Settled by a scheduler whose database is lost.
+        Abandoned => matches!(after, Reported | Accepted),
         Rejected => after == Accepted,
     }
 }

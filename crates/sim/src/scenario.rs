@@ -71,10 +71,10 @@ fn agent(random: &mut Random, index: u64, happy: bool) -> Agent {
     } else {
         Temper {
             trusting: random.percent(50),
-            fails: random.below(40),
-            lies: random.below(40),
+            fails: random.below(50),
+            lies: random.below(60),
             greedy: random.percent(40),
-            flaky: random.below(15),
+            flaky: random.below(3),
             stubborn: random.percent(30),
         }
     };
@@ -132,13 +132,13 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
             compute_capability: None,
         },
         network: Network::None,
-        max_run_seconds: u32::try_from(random.between(20, 400)).unwrap_or(20),
+        max_run_seconds: u32::try_from(random.between(20, if happy { 400 } else { 900 })).unwrap_or(20),
         retries: u8::try_from(random.below(4)).unwrap_or(0),
         verification: Verification::Receipt,
         strategy: None,
         secrets: Vec::new(),
     };
-    let lease_seconds = u32::try_from(random.between(240, 900)).unwrap_or(240);
+    let lease_seconds = u32::try_from(random.between(240, 600)).unwrap_or(240);
     let deadline_in = if happy { 5000 } else { random.between(300, 4000) };
     let terms = Terms {
         submitter: Address::repeat_byte(0x90 + id[31]),
@@ -164,7 +164,7 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
     plan.uploads = happy || random.percent(85);
     plan.open_at = (happy || random.percent(93)).then(|| START.plus_seconds(random.between(5, 200)));
     if !happy {
-        plan.cancel_at = random.percent(25).then(|| START.plus_seconds(random.between(1, 900)));
+        plan.cancel_at = random.percent(20).then(|| START.plus_seconds(random.between(1, 900)));
         plan.watches = random.percent(60);
     }
     plan

@@ -20,7 +20,7 @@ use crate::scenario;
 use crate::store::{Rows, Store};
 
 /// A seed that is not over by then is stuck.
-const STEPS_MAX: u64 = 60_000;
+const STEPS_MAX: u64 = 25_000;
 /// Commands of one turn.
 const BATCH_MAX: usize = 8;
 
@@ -107,6 +107,8 @@ enum Event {
     Submitter(usize),
     Noise,
     SchedulerUp,
+    /// The scheduler's database is gone: the chain and the nodes are all that is left.
+    Amnesia,
     Reform,
 }
 
@@ -139,6 +141,9 @@ pub struct Town {
     scheduler_up: bool,
     timer_at: Option<Timestamp>,
     block_planned: bool,
+    sender_planned: bool,
+    /// When each node looks next: an older plan is void.
+    node_at: Vec<Timestamp>,
     pub trace: Option<Vec<String>>,
 }
 
@@ -165,6 +170,8 @@ impl Town {
             scheduler_up: true,
             timer_at: None,
             block_planned: false,
+            sender_planned: false,
+            node_at: Vec::new(),
             trace: None,
         }
     }
@@ -176,6 +183,18 @@ impl Town {
 
     fn after_ms(&mut self, millis: u64, event: Event) {
         self.at(self.now.plus_millis(millis), event);
+    }
+
+    fn plan_node(&mut self, index: usize, wait_ms: u64) {
+        self.node_at[index] = self.now.plus_millis(wait_ms);
+        self.after_ms(wait_ms, Event::Node(index));
+    }
+
+    fn plan_sender(&mut self, wait_ms: u64) {
+        if !self.sender_planned {
+            self.sender_planned = true;
+            self.after_ms(wait_ms, Event::Sender);
+        }
     }
 
     /// A delay of a message or a driver: short when all is well.
@@ -196,21 +215,26 @@ impl Town {
 
     /// Lets history run until every job has ended.
     pub fn run(mut self) -> (Stats, Option<Vec<String>>, Result<(), String>) {
+        self.node_at = vec![self.now; self.agents.len()];
         for index in 0..self.agents.len() {
             let wait = self.random.below(3000);
-            self.after_ms(wait, Event::Node(index));
+            self.plan_node(index, wait);
         }
         for index in 0..self.plans.len() {
             let wait = self.random.below(20_000);
             self.after_ms(wait, Event::Submitter(index));
         }
         if self.chaos {
-            let calm = self.random.between(600, 2400);
+            let calm = self.random.between(600, 3600);
             self.after_ms(calm * 1000, Event::Reform);
             self.after_ms(5000, Event::Noise);
+            if self.random.percent(10) {
+                let when = self.random.below(calm * 1000);
+                self.after_ms(when, Event::Amnesia);
+            }
             for index in 0..self.agents.len() {
-                if self.random.percent(40) {
-                    let when = self.random.below(calm * 1000);
+                if self.random.percent(70) {
+                    let when = self.random.below(calm * 500);
                     self.after_ms(when, Event::Crash(index));
                 }
             }
@@ -234,6 +258,11 @@ impl Town {
                 return self.close();
             }
         }
+        let mut waiting = BTreeMap::new();
+        for event in self.queue.values() {
+            *waiting.entry(format!("{event:?}")).or_insert(0) += 1;
+        }
+        self.note(|| format!("what would come next: {waiting:?}"));
         let state = |plan: &Plan| self.store.rows.jobs.get(&plan.id).map(|job| job.state.clone());
         let stuck: Vec<_> = self.plans.iter().map(|plan| (plan.id, state(plan), self.chain.contract.slot(plan.id))).collect();
         Err(format!("stuck after {STEPS_MAX} steps: {stuck:?}"))
@@ -254,16 +283,17 @@ impl Town {
             Event::Crash(index) => {
                 let agent = &mut self.agents[index];
                 (agent.alive, agent.silent_since) = (false, self.now);
-                let down = self.random.between(5_000, 600_000);
+                let most = if self.random.percent(60) { 90_000 } else { 900_000 };
+                let down = self.random.between(5_000, most);
                 self.note(|| format!("node {index} crashes for {down} ms"));
                 self.after_ms(down, Event::Restart(index));
                 Ok(())
             }
             Event::Restart(index) => {
                 self.agents[index].alive = true;
-                self.after_ms(1, Event::Node(index));
+                self.plan_node(index, 1);
                 if self.chaos && self.random.percent(50) {
-                    let next = self.random.between(60_000, 900_000);
+                    let next = self.random.between(20_000, 600_000);
                     self.after_ms(next, Event::Crash(index));
                 }
                 Ok(())
@@ -278,9 +308,20 @@ impl Town {
             }
             Event::SchedulerUp => {
                 self.scheduler_up = true;
-                for event in [Event::Turn, Event::Watcher, Event::Timer, Event::Sender, Event::Verifier] {
+                self.plan_sender(1);
+                self.timer_at = None;
+                for event in [Event::Turn, Event::Watcher, Event::Timer, Event::Verifier] {
                     self.after_ms(1, event);
                 }
+                Ok(())
+            }
+            Event::Amnesia => {
+                self.note(|| "the scheduler loses its database".into());
+                self.store = Store::new(self.store.policy.clone());
+                self.seen = Seen::default();
+                self.older = None;
+                self.inbox.clear();
+                self.after_ms(1, Event::Watcher);
                 Ok(())
             }
             Event::Reform => {
@@ -288,7 +329,7 @@ impl Town {
                 self.chaos = false;
                 for index in 0..self.agents.len() {
                     scenario::reform(&mut self.agents[index]);
-                    self.after_ms(1, Event::Node(index));
+                    self.plan_node(index, 1);
                 }
                 Ok(())
             }
@@ -336,6 +377,10 @@ impl Town {
             if self.agents[index].alive && !lost {
                 self.agents[index].hear(&command, &answer);
             }
+            if matches!(command, Command::Poll { .. }) && !self.store.rows.nodes.contains_key(&self.agents[index].id) {
+                let registration = scenario::registration(&self.agents[index]);
+                self.post(registration, Asker::Nobody);
+            }
         }
         Ok(())
     }
@@ -378,7 +423,7 @@ impl Town {
                 self.store.save(changes)?;
                 if plans {
                     let wait = self.delay_ms();
-                    self.after_ms(wait, Event::Sender);
+                    self.plan_sender(wait);
                 }
                 if looks {
                     let wait = self.delay_ms();
@@ -395,7 +440,8 @@ impl Town {
             self.stats.crashes += 1;
             self.scheduler_up = false;
             self.inbox.clear();
-            let down = self.random.between(100, 60_000);
+            let most = if self.random.percent(5) { 1_500_000 } else { 60_000 };
+            let down = self.random.between(100, most);
             self.after_ms(down, Event::SchedulerUp);
             for (_, _, answer) in &mut answers {
                 *answer = Err(false);
@@ -501,6 +547,10 @@ impl Town {
     }
 
     fn timer(&mut self) -> Result<(), String> {
+        if self.timer_at.is_some_and(|planned| planned > self.now) {
+            // A plan that an earlier one has replaced.
+            return Ok(());
+        }
         self.timer_at = None;
         if !self.scheduler_up {
             return Ok(());
@@ -586,6 +636,7 @@ impl Town {
 
     /// Sends what is planned, again if it seems lost, and reports what can never be mined.
     fn send(&mut self) -> Result<(), String> {
+        self.sender_planned = false;
         if !self.scheduler_up {
             return Ok(());
         }
@@ -630,7 +681,7 @@ impl Town {
             self.post(command, Asker::Nobody);
         }
         if open {
-            self.after_ms(5000, Event::Sender);
+            self.plan_sender(5000);
         }
         Ok(())
     }
@@ -685,7 +736,7 @@ impl Town {
     // ---- the others ----
 
     fn step_node(&mut self, index: usize) {
-        if !self.agents[index].alive {
+        if !self.agents[index].alive || self.node_at[index] != self.now {
             return;
         }
         let plans = &self.plans;
@@ -704,7 +755,7 @@ impl Town {
         }
         let busy = !self.agents[index].work.is_empty();
         let pause = if busy { self.random.between(3000, 9000) } else { self.random.between(8000, 30_000) };
-        self.after_ms(pause, Event::Node(index));
+        self.plan_node(index, pause);
     }
 
     fn step_submitter(&mut self, index: usize) {

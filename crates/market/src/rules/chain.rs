@@ -103,6 +103,10 @@ fn assigned(
         queue(draft, id, why)?;
     }
     let now = draft.now;
+    let job = draft.job_mut(id)?;
+    if !job.excluded.contains(&node) {
+        job.excluded.push(node);
+    }
     draft.insert_attempt(Attempt {
         job: id,
         number: attempt,

@@ -182,14 +182,21 @@ fn pursue_queued(draft: &mut Draft<'_>, id: JobId, occasion: Occasion) -> Result
     let hold = loosen(draft, id)?;
     let job = draft.job(id)?;
     let too_late = too_late_at(job, draft.policy());
-    let given_up = job.newest;
-    let (wait, due_at) = if job.demand.is_none() {
-        (Wait::Spec, too_late)
-    } else if given_up > job.assignments {
+    let Some(demand) = &job.demand else {
+        draft.job_mut(id)?.state = State::Queued { wait: Wait::Spec };
+        return Ok(too_late);
+    };
+    let (given_up, attempts_max) = (job.newest, demand.attempts_max);
+    let (wait, due_at) = if given_up > job.assignments {
         // Its assignment may be mined any moment; only then is the number of the next attempt known.
         (Wait::Assignment { attempt: given_up }, replan_assignment(draft, id, given_up, occasion)?)
     } else {
         match hold {
+            // The chain has counted attempts that this database does not know.
+            Hold::Open | Hold::Ended { .. } if given_up.0 >= attempts_max => {
+                refund(draft, id, RefundReason::AttemptsExhausted)?;
+                return pursue_refund(draft, id);
+            }
             Hold::Open | Hold::Ended { .. } => (Wait::Node, too_late),
             Hold::Held { attempt, lease_end_s, look_at } => (Wait::OldLease { attempt, lease_end_s }, look_at),
         }
