@@ -6,7 +6,7 @@ use gristmill_protocol::signing::CompactSignature;
 use serde::{Deserialize, Serialize};
 
 use crate::escrow::Escrow;
-use crate::job::Job;
+use crate::job::{Job, State};
 
 /// What must happen on chain. It becomes a row, `UNIQUE(chain, kind, subject)`, in the commit of the change that
 /// planned it; planning it twice is a no-op.
@@ -14,7 +14,7 @@ use crate::job::Job;
 pub struct Intent {
     pub job: JobId,
     pub action: IntentAction,
-    /// How many intents of this kind could not be mined before: an intent that replaces a blocked one is a new one.
+    /// How many such intents could not be mined before: an intent that replaces a blocked one is a new one.
     pub round: u16,
 }
 
@@ -50,15 +50,21 @@ impl Intent {
     /// With the kind, what makes an intent unique.
     #[must_use]
     pub fn subject(&self) -> String {
-        let (job, round) = (self.job, self.round);
+        format!("{}/{}", self.about(), self.round)
+    }
+
+    /// The subject without the round: the same for an intent and the one that replaces it.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let job = self.job;
         match self.action {
-            IntentAction::Assign { attempt, node } => format!("{job}/{attempt}/{node}/{round}"),
-            IntentAction::CallIn { attempt, renewed_at_s } => format!("{job}/{attempt}/{renewed_at_s}/{round}"),
+            IntentAction::Assign { attempt, node } => format!("{job}/{attempt}/{node}"),
+            IntentAction::CallIn { attempt, renewed_at_s } => format!("{job}/{attempt}/{renewed_at_s}"),
             IntentAction::Release { attempt, .. }
             | IntentAction::Lapse { attempt }
             | IntentAction::Settle { attempt, .. }
-            | IntentAction::Claim { attempt } => format!("{job}/{attempt}/{round}"),
-            IntentAction::Refund => format!("{job}/{round}"),
+            | IntentAction::Claim { attempt } => format!("{job}/{attempt}"),
+            IntentAction::Refund => format!("{job}"),
         }
     }
 
@@ -83,7 +89,9 @@ impl Intent {
                     if holder == attempt && newest == renewed_at_s
             ),
             IntentAction::Release { attempt, .. } | IntentAction::Lapse { attempt } => holds(attempt),
-            IntentAction::Settle { .. } | IntentAction::Claim { .. } | IntentAction::Refund => true,
+            IntentAction::Settle { attempt, .. } => job.state == (State::Settling { attempt }),
+            IntentAction::Claim { attempt } => job.escrow.attempt() == Some(attempt) && !holds(attempt),
+            IntentAction::Refund => true,
         }
     }
 }

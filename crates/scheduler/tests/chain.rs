@@ -14,7 +14,7 @@ use alloy::rpc::types::TransactionRequest;
 use anvil::Anvil;
 use gristmill_market::effect::{Intent, IntentAction};
 use gristmill_market::escrow::{ChainPosition, Escrow};
-use gristmill_market::job::{Job, State, Wait};
+use gristmill_market::job::{Job, State};
 use gristmill_market::{Changes, Policy};
 use gristmill_protocol::Address;
 use gristmill_protocol::api::{IntentState, TransactionView};
@@ -159,11 +159,11 @@ fn job(id: JobId, terms: Terms) -> Job {
         id,
         terms,
         demand: None,
-        state: State::Queued { wait: Wait::Spec },
+        state: State::Assigned { attempt: AttemptNumber(1) },
         escrow: Escrow::Open,
         escrow_at: ChainPosition::default(),
         assignments: AttemptNumber(0),
-        newest: AttemptNumber(0),
+        newest: AttemptNumber(1),
         excluded: Vec::new(),
         setbacks: Vec::new(),
         version: 0,

@@ -511,7 +511,7 @@ impl ChainSender {
         else {
             return Ok(Some(filler));
         };
-        let Some((_, data)) = self.read_call(tx.intent).await? else { return Ok(Some(filler)) };
+        let Some((true, data)) = self.read_call(tx.intent).await? else { return Ok(Some(filler)) };
         let gas_limit = match self.rpc.simulate_latest(self.address(), &data).await? {
             Simulation::Succeeds { gas } => with_margin(gas).max(tx.gas_limit),
             Simulation::Reverts(revert) => match call::judge(row.intent.kind(), &revert, now.head.timestamp_s) {

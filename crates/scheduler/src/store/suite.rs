@@ -38,6 +38,8 @@ macro_rules! on_every_store {
     };
 }
 
+mod chain;
+
 on_every_store! {
     what_was_saved_is_loaded
     a_transaction_that_fails_leaves_no_trace
