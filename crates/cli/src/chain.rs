@@ -369,12 +369,13 @@ impl Chain {
 }
 
 fn no_token(token: Address, error: &alloy::contract::Error) -> Failure {
-    match error {
-        alloy::contract::Error::TransportError(error) if !matches!(error, RpcError::ErrorResp(_)) => {
-            Failure::caused(Exit::Unreachable, "cannot ask the token", error).hint("check --rpc, or run `gristmill doctor`")
-        }
-        error => Failure::caused(Exit::Usage, &format!("{token} does not answer like an ERC-20 token"), error),
+    if let alloy::contract::Error::TransportError(error) = error
+        && !matches!(error, RpcError::ErrorResp(_))
+    {
+        return Failure::caused(Exit::Unreachable, "cannot ask the token", error)
+            .hint("check --rpc, or run `gristmill doctor`");
     }
+    Failure::caused(Exit::Usage, &format!("{token} does not answer like an ERC-20 token"), error)
 }
 
 /// What the chain calls its coin.

@@ -15,6 +15,8 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 /// Why the program ends. The numbers are part of the interface: scripts branch on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exit {
+    /// Whoever read stdout, such as `head`, has enough: no failure, and nothing to say.
+    ReaderGone = 0,
     /// The job ended and nobody was paid: refunded or cancelled. Or a check of `doctor` failed.
     Unpaid = 1,
     /// The command line, a file or a value in it cannot be used. (clap ends with this too.)
@@ -58,6 +60,7 @@ impl Exit {
     /// A stable word for scripts that read `--json`.
     pub(crate) fn code(self) -> &'static str {
         match self {
+            Self::ReaderGone => "reader_gone",
             Self::Unpaid => "unpaid",
             Self::Usage => "usage",
             Self::Unreachable => "unreachable",

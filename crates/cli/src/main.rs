@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     match run(cli, out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            out.failure(&failure);
+            if failure.exit != Exit::ReaderGone {
+                out.failure(&failure);
+            }
             ExitCode::from(failure.exit as u8)
         }
     }

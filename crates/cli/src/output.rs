@@ -86,7 +86,9 @@ impl Output {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Exit::ReaderGone, "nobody reads stdout any more"))
+            }
             Err(error) => Err(Failure::new(Exit::Local, format!("cannot write to stdout: {error}"))),
         }
     }

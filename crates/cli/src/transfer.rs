@@ -54,7 +54,7 @@ impl Workbench {
     pub(crate) async fn add(&self, path: &Path) -> Result<Added> {
         let store = Arc::clone(&self.store);
         let path = path.to_owned();
-        Ok(blocking(move || add_path(store.as_ref(), &path, &Limits::default())).await??)
+        blocking(move || Ok(add_path(store.as_ref(), &path, &Limits::default())?)).await
     }
 
     /// Sends what [`add`](Self::add) made.
@@ -129,9 +129,9 @@ impl Workbench {
                 let mut fetch = Fetch::new(&ContentUri::from(root), limits);
                 let taken = fetch.accept_car(store.as_ref(), &mut reader);
                 let missing = fetch.wanted(store.as_ref(), 1)?.pop();
-                Ok::<_, ContentError>((taken, missing))
+                Ok((taken, missing))
             })
-            .await??;
+            .await?;
             match (taken, missing) {
                 (_, None) => return Ok(()),
                 (Ok(0), Some(missing)) => {
@@ -170,8 +170,8 @@ impl Write for Pipe {
 }
 
 /// Runs file work away from the network's thread.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Failure::caused(Exit::Local, "a thread of this program failed", &error))
+        .map_err(|error| Failure::caused(Exit::Local, "a thread of this program failed", &error))?
 }

@@ -32,12 +32,12 @@ pub(crate) struct Wallet {
 
 impl Wallet {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Failure::new(Exit::Wallet, format!("there is no wallet at `{}`", path.display()))
-                    .hint("make one with `gristmill wallet new`, or name yours with --keystore FILE")
+        let metadata = fs::metadata(path).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                return Failure::new(Exit::Wallet, format!("there is no wallet at `{}`", path.display()))
+                    .hint("make one with `gristmill wallet new`, or name yours with --keystore FILE");
             }
-            _ => Failure { exit: Exit::Wallet, ..io("read the wallet", path)(error) },
+            Failure { exit: Exit::Wallet, ..io("read the wallet", path)(error) }
         })?;
         if !metadata.is_file() || metadata.len() > KEYSTORE_BYTES_MAX {
             return Err(not_a_keystore(path));
@@ -162,9 +162,9 @@ pub(crate) fn store(path: &Path, key: &PrivateKeySigner, password: &str) -> Resu
         fs::hard_link(&finished, path)?;
         fs::File::open(directory)?.sync_all()
     };
-    write().map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => exists(path),
-        _ => io("write the wallet", path)(error),
+    write().map_err(|error| {
+        let taken = error.kind() == std::io::ErrorKind::AlreadyExists;
+        if taken { exists(path) } else { io("write the wallet", path)(error) }
     })?;
     Wallet::open(path)
 }

@@ -1,5 +1,7 @@
 //! The command as a whole, without any network: its help, its arguments, its wallets, and what goes to which stream.
 
+#![expect(clippy::unwrap_used, reason = "a test whose command does not start has failed")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -20,7 +20,7 @@ use crate::quantity::{self, Seconds};
 const POLL: Duration = Duration::from_millis(500);
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill cancel 0x2f8e1c3b5d\n  gristmill cancel 0x2f8e1c3b5d --chain-only --yes    # the scheduler is gone\n\nThe scheduler is asked to stop the job; the node gives it back; then the wallet cancels it on chain and the\nbounty is back at once. With --chain-only nobody is asked: an open job is cancelled, and one whose node went\nsilent is taken from it first, once its lease and the grace time are over.")]
+#[command(after_help = "Examples:\n  gristmill cancel 0x2f8e1c3b5d\n  gristmill cancel 0x2f8e1c3b5d --chain-only --yes    # the scheduler is gone\n\nThe scheduler is asked to stop the job; the node gives it back; then the wallet cancels it on chain and the bounty is back at once. With --chain-only nobody is asked: an open job is cancelled, and one whose node went silent is taken from it first, once its lease and the grace time are over.")]
 pub(crate) struct CancelArgs {
     /// The job id, or its first digits
     job: JobRef,

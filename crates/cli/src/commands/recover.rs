@@ -20,7 +20,7 @@ use crate::job_ref::{JobRef, short};
 use crate::quantity;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill recover                       # what is where, and what can be done when\n  gristmill recover --do                  # refund, claim and withdraw all that is due\n  gristmill recover --do --cancel-open    # and cancel jobs that nobody works on\n  gristmill recover --do 0x2f8e1c3b5d     # everything that gets this job's money moving\n  gristmill recover --json\n\nNeeds an RPC endpoint and the deployment file, and no scheduler. Jobs are found in the contract's events and\nin the records of this machine. Without --do nothing is sent and no password is needed.")]
+#[command(after_help = "Examples:\n  gristmill recover                       # what is where, and what can be done when\n  gristmill recover --do                  # refund, claim and withdraw all that is due\n  gristmill recover --do --cancel-open    # and cancel jobs that nobody works on\n  gristmill recover --do 0x2f8e1c3b5d     # everything that gets this job's money moving\n  gristmill recover --json\n\nNeeds an RPC endpoint and the deployment file, and no scheduler. Jobs are found in the contract's events and in the records of this machine. Without --do nothing is sent and no password is needed.")]
 pub(crate) struct RecoverArgs {
     /// Only these jobs [default: all jobs of the wallet, as submitter and as provider]
     #[arg(value_name = "JOB")]

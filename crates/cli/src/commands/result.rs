@@ -24,7 +24,7 @@ use crate::transfer::{Workbench, blocking};
 const PROOF_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill result 0x2f8e1c3b5d -o out\n  gristmill result 0x2f8e1c3b5d            # verify only\n  gristmill result 0x2f8e… -o out --json | jq .checks\n\nVerified are: the job id and spec against the receipt, the node's signature, the receipt that the contract\naccepted (with --rpc and --deployment), every block of the output, and its manifest. Beside DIR a file\nDIR.receipt.json is written, with which `gristmill verify` can check DIR again at any time.")]
+#[command(after_help = "Examples:\n  gristmill result 0x2f8e1c3b5d -o out\n  gristmill result 0x2f8e1c3b5d            # verify only\n  gristmill result 0x2f8e… -o out --json | jq .checks\n\nVerified are: the job id and spec against the receipt, the node's signature, the receipt that the contract accepted (with --rpc and --deployment), every block of the output, and its manifest. Beside DIR a file DIR.receipt.json is written, with which `gristmill verify` can check DIR again at any time.")]
 pub(crate) struct ResultArgs {
     /// The job id, or its first digits
     job: JobRef,
@@ -292,7 +292,7 @@ pub(crate) async fn verify(app: &App, args: VerifyArgs) -> Result<()> {
     let id = proof.receipt.job_id;
     let mut checks = check_receipt(id, &proof);
     let directory = args.directory.clone();
-    let manifest = blocking(move || Manifest::of_dir(&directory, &Limits::default())).await??;
+    let manifest = blocking(move || Ok(Manifest::of_dir(&directory, &Limits::default())?)).await?;
     checks.push(Check::new("manifest", manifest.hash() == proof.receipt.manifest_hash, describe(&manifest)));
     if app.settings.deployment.is_some() {
         let ours = app.deployment()?.domain() == proof.domain;
@@ -374,7 +374,8 @@ mod tests {
 
     #[test]
     fn every_lie_is_found() {
-        let lies: [(&str, fn(&mut Proof)); 6] = [
+        type Lie = fn(&mut Proof);
+        let lies: [(&str, Lie); 6] = [
             ("job id", |proof| proof.terms.bounty.0 += 1),
             ("job id", |proof| proof.domain.chain_id = 39),
             ("spec", |proof| proof.receipt.spec_hash = Default::default()),

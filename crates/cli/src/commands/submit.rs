@@ -31,10 +31,8 @@ use crate::transfer::Workbench;
 const ATTEMPT_SLACK_SECONDS: u32 = 600;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is\nthe job's outcome: 0 settled, 1 refunded or cancelled. Ctrl-C detaches: the job goes on.")]
+#[command(after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Ctrl-C detaches: the job goes on.")]
 pub(crate) struct SubmitArgs {
-    #[command(flatten)]
-    spec: SpecArgs,
     /// What the job pays, in coins (or tokens), fee included
     #[arg(long, value_name = "AMOUNT", help_heading = "Money and time")]
     bounty: String,
@@ -68,6 +66,9 @@ pub(crate) struct SubmitArgs {
     /// Download the verified result into this directory
     #[arg(long, short, value_name = "DIR", conflicts_with_all = ["detach", "dry_run", "json"])]
     output: Option<PathBuf>,
+    // Last, so that its heading stands over its own options only.
+    #[command(flatten)]
+    spec: SpecArgs,
 }
 
 /// What is agreed with whom, before the clock of the deadline starts.

@@ -1,5 +1,7 @@
 //! The command against a real chain, with no scheduler anywhere: wallets, nodes, and every way out for the money.
 
+#![expect(clippy::unwrap_used, reason = "a test whose chain or command does not start has failed")]
+
 mod local;
 
 use alloy::primitives::U256;
