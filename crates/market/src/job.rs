@@ -49,10 +49,12 @@ pub struct Job {
     pub due_at: Option<Timestamp>,
 }
 
-/// An intent could not be mined: the next one of its kind has another subject, and comes later each time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// An intent could not be mined: the one that replaces it has another round, and comes later each time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Setback {
     pub kind: IntentKind,
+    /// The subject without its round.
+    pub about: String,
     pub count: u16,
     pub retry_at: Timestamp,
 }
@@ -177,10 +179,10 @@ impl Job {
         matches!(self.state, State::Funding | State::Queued { .. } | State::CallingIn { .. })
     }
 
-    /// The setback of this kind of intent, if there was one.
+    /// The setback of such an intent, if there was one.
     #[must_use]
-    pub fn setback(&self, kind: IntentKind) -> Option<&Setback> {
-        self.setbacks.iter().find(|setback| setback.kind == kind)
+    pub fn setback(&self, kind: IntentKind, about: &str) -> Option<&Setback> {
+        self.setbacks.iter().find(|setback| setback.kind == kind && setback.about == about)
     }
 
     /// Whether `now` is after the deadline. At the deadline itself everything is still possible.

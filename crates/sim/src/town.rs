@@ -666,8 +666,15 @@ impl Town {
                 failed.push(self.store.intents[index].intent.reference());
                 continue;
             }
+            let intent = self.store.intents[index].intent.clone();
+            let job = self.store.rows.jobs.get(&intent.job);
+            if fates.is_empty() && job.is_some_and(|job| !intent.is_wanted(job)) {
+                self.store.intents[index].done = true;
+                failed.push(intent.reference());
+                continue;
+            }
             open = true;
-            let call = scenario::call_of(&self.store.intents[index].intent, self.plant);
+            let call = scenario::call_of(&intent, self.plant);
             let id = self.chain.send(call.clone());
             self.note(|| format!("sends {call:?}"));
             // A crash between sending and saving: it will be sent again.
@@ -677,7 +684,7 @@ impl Town {
         }
         self.plan_block();
         for intent in failed {
-            let command = Command::IntentFailed { intent, reason: "reverted".into() };
+            let command = Command::IntentFailed { intent, reason: "it cannot be mined".into() };
             self.post(command, Asker::Nobody);
         }
         if open {

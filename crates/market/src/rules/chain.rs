@@ -246,22 +246,25 @@ fn paid(draft: &mut Draft<'_>, id: JobId, provider: Address, amount: Amount, fee
     draft.record(id, EventBody::Settled { provider, amount, fee })
 }
 
-/// A transaction can never be mined: it is planned again later, under a new subject. An assignment goes to another
-/// node instead.
+/// A transaction can never be mined: it is planned again later, under a new subject, if it is still wanted then. An
+/// assignment goes to another node instead.
 pub(super) fn intent_failed(draft: &mut Draft<'_>, intent: &IntentRef, reason: &str) -> Result<Reply, Rejection> {
     let (id, now) = (intent.job, draft.now);
-    let round = draft.round_of(id, intent.kind)?;
-    if intent.subject.rsplit('/').next() != Some(round.to_string().as_str()) {
-        // An older one, of which we know already.
-        return Ok(Reply::Unchanged);
-    }
+    let job = draft.job(id)?;
     if intent.kind == IntentKind::Assign {
         return assignment_failed(draft, intent, reason);
     }
-    let pause = u64::from(draft.policy().patience_seconds) << round.min(16);
+    let (about, round) = intent.subject.rsplit_once('/').unwrap_or((&intent.subject, ""));
+    let count = job.setback(intent.kind, about).map_or(0, |setback| setback.count);
+    if round != count.to_string() {
+        // An older one, of which we know already.
+        return Ok(Reply::Unchanged);
+    }
+    let pause = u64::from(draft.policy().patience_seconds) << count.min(16);
     let setback = Setback {
         kind: intent.kind,
-        count: round.saturating_add(1),
+        about: about.to_owned(),
+        count: count.saturating_add(1),
         retry_at: now.plus_seconds(pause.min(RETRY_SECONDS_MAX)),
     };
     let job = draft.job_mut(id)?;
@@ -295,6 +298,11 @@ fn assignment_failed(draft: &mut Draft<'_>, intent: &IntentRef, reason: &str) ->
     }
     if at_work || waiting || matches!(draft.job(id)?.state, State::Refunding { .. }) {
         pursue(draft, id, Occasion::Change)?;
+    }
+    if draft.job(id)?.is_assignable() {
+        // Without a token nobody can get it here: its timer does that at once.
+        let now = draft.now;
+        draft.job_mut(id)?.due_at = Some(now);
     }
     Ok(Reply::Job { state: draft.job(id)?.state.name() })
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gristmill_protocol::api::{EventBody, IntentKind, JobEvent};
+use gristmill_protocol::api::{EventBody, JobEvent};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
 use gristmill_protocol::time::Timestamp;
 
@@ -126,11 +126,11 @@ impl<'w> Draft<'w> {
         Ok(())
     }
 
-    /// Plans a transaction, unless one of its kind failed lately: then it says when the next may be planned.
+    /// Plans a transaction, unless the same failed lately: then it says when the next may be planned.
     pub(super) fn plan(&mut self, id: JobId, action: IntentAction) -> Result<Option<Timestamp>, Rejection> {
         let job = self.job(id)?;
         let mut intent = Intent { job: id, action, round: 0 };
-        if let Some(setback) = job.setback(intent.kind()) {
+        if let Some(setback) = (!job.setbacks.is_empty()).then(|| job.setback(intent.kind(), &intent.about())).flatten() {
             if self.now < setback.retry_at {
                 return Ok(Some(setback.retry_at));
             }
@@ -146,11 +146,6 @@ impl<'w> Draft<'w> {
 
     pub(super) fn wake(&mut self, node: NodeId) {
         self.written.wakes.insert(node);
-    }
-
-    /// The subject that the next intent of this kind would have is the one that was named.
-    pub(super) fn round_of(&self, id: JobId, kind: IntentKind) -> Result<u16, Rejection> {
-        Ok(self.job(id)?.setback(kind).map_or(0, |setback| setback.count))
     }
 }
 
