@@ -97,7 +97,22 @@ impl ChainWatcher {
     /// Watches until it is told to stop.
     pub async fn run(self, stop: CancellationToken) {
         let mut failures = 0u32;
+        // Nobody sends before a block was seen, so on the wrong chain nothing is ever signed.
+        let mut checked = false;
         while !stop.is_cancelled() {
+            if !checked {
+                match self.rpc.check(&self.deployment, self.scheduler).await {
+                    Ok(()) => checked = true,
+                    Err(error) => {
+                        tracing::error!(error = &error as &dyn std::error::Error, "the chain is not followed");
+                        tokio::select! {
+                            () = stop.cancelled() => {}
+                            () = self.clock.sleep_ms(RETRY_MS_MAX / 2) => {}
+                        }
+                        continue;
+                    }
+                }
+            }
             let wait_ms = match self.step().await {
                 Ok(()) => {
                     failures = 0;
@@ -175,7 +190,6 @@ impl ChainWatcher {
 
     fn publish(&self, head: Head, reorgs: u64) {
         metrics::gauge!("gristmill_chain_head").set(head.block.number as f64);
-        self.clock.see_block(head.timestamp_s);
         self.now.send_modify(|now| {
             let before = now.map_or(0, |now| now.reorgs);
             *now = Some(ChainNow { head, reorgs: before + reorgs });

@@ -24,6 +24,7 @@ use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::turn::TurnThread;
 
+mod content;
 mod login;
 mod refusals;
 mod streams;
@@ -48,13 +49,17 @@ impl Mill {
     }
 
     async fn start_with(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::configured(|config| change(&mut config.limits)).await
+    }
+
+    async fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut config = Config::defaults(folder.path()).unwrap();
         config.public_url.clone_from(&url);
         config.market.fee_bps = 0;
-        change(&mut config.limits);
+        change(&mut config);
         let clock = Clock::manual(NOW);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let (app, turns) =
