@@ -54,13 +54,6 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
     let (config, stop) = (&app.config, &app.stopping);
     let rpc = Arc::new(ChainRpc::new(&config.chain.rpc_urls, &app.deployment)?);
     match rpc.check(&app.deployment, app.scheduler).await {
-        // The watcher asks again until somebody answers.
-        Err(chain_rpc::WrongChain::Call(error)) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the chain cannot be asked now");
-        }
-        checked => checked?,
-    }
-    match rpc.check(&app.deployment, app.scheduler).await {
         Ok(()) => {}
         // Whoever starts a machine starts everything at once: the chain may be there a moment later.
         Err(error @ WrongChain::Call(_)) => tracing::warn!(%error, "the chain cannot be checked yet"),

@@ -22,7 +22,6 @@ mod events;
 mod idempotency;
 mod info;
 mod jobs;
-pub mod limits;
 mod logs;
 mod nodes;
 pub mod problem;

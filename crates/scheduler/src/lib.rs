@@ -13,6 +13,7 @@ pub mod drivers;
 pub mod health;
 pub mod http;
 pub mod logs;
+pub(crate) mod rates;
 pub mod run;
 #[cfg(test)]
 mod samples;

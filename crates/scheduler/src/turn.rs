@@ -67,7 +67,7 @@ pub struct TurnThread {
 
 /// One entry of the queue.
 enum Item {
-    Decide { command: Command, idempotency: Option<Idempotency>, reply: oneshot::Sender<Result<Reply, Refused>> },
+    Decide { command: Box<Command>, idempotency: Option<Idempotency>, reply: oneshot::Sender<Result<Reply, Refused>> },
     Write { name: &'static str, write: Box<dyn Write> },
     Stop,
 }
@@ -129,7 +129,7 @@ impl Turns {
     /// Decides a command that takes effect once under its idempotency key.
     pub async fn submit_once(&self, command: Command, idempotency: Option<Idempotency>) -> Result<Reply, Refused> {
         let (reply, answer) = oneshot::channel();
-        let item = Item::Decide { command, idempotency, reply };
+        let item = Item::Decide { command: Box::new(command), idempotency, reply };
         self.queue.send(item).await.map_err(|_| Refused::Unavailable)?;
         answer.await.unwrap_or(Err(Refused::Unavailable))
     }
@@ -140,7 +140,8 @@ impl Turns {
         for command in commands {
             let (reply, answer) = oneshot::channel();
             // A closed queue drops the sender, and so answers below.
-            let _ = self.queue.send(Item::Decide { command, idempotency: None, reply }).await;
+            let item = Item::Decide { command: Box::new(command), idempotency: None, reply };
+            let _ = self.queue.send(item).await;
             answers.push(answer);
         }
         let mut results = Vec::with_capacity(answers.len());
@@ -312,7 +313,7 @@ impl Runner {
     /// The heartbeats that this turn writes: none, unless it judges by them or the last ones were written a while ago.
     fn heard_to_write(&mut self, batch: &[Item], now: Timestamp) -> Vec<(NodeId, Timestamp)> {
         let judges = batch.iter().any(|item| match item {
-            Item::Decide { command, .. } => matches!(command, Command::JobDue { .. } | Command::NodeDue { .. }),
+            Item::Decide { command, .. } => matches!(**command, Command::JobDue { .. } | Command::NodeDue { .. }),
             Item::Write { .. } | Item::Stop => false,
         });
         if !judges && now.millis_since(self.flushed_at) < HEARTBEAT_FLUSH_MS {
@@ -388,7 +389,7 @@ impl Item {
                     let same = stored.fingerprint == *fingerprint;
                     return Ok(Some(if same { Ok(stored.reply) } else { Err(Refused::KeyReused) }));
                 }
-                let outcome = decide_one(rows, command.clone(), policy, now, publication)?;
+                let outcome = decide_one(rows, Command::clone(command), policy, now, publication)?;
                 if let (Some(Idempotency { key, fingerprint }), Ok(reply)) = (idempotency, &outcome) {
                     let expires_at = now.plus_seconds(REPLY_KEPT_SECONDS);
                     rows.store_reply(key, &StoredReply { fingerprint: *fingerprint, reply: reply.clone(), expires_at })?;

@@ -15,11 +15,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::JsonBody;
-use super::limits::Payer;
 use super::problem::Refusal;
 use super::server::Peer;
 use crate::app::App;
 use crate::auth::{self, Expected, LoginError};
+use crate::rates::Payer;
 use crate::store::{self, Session, TokenHash};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
