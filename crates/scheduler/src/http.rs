@@ -19,6 +19,7 @@ pub mod auth;
 mod body;
 pub mod content;
 mod events;
+mod garbage;
 mod idempotency;
 mod info;
 mod jobs;

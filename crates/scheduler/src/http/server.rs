@@ -1,5 +1,6 @@
 //! The listener: HTTP/1.1 connections, bounded in number and in the time that a head may take.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,21 +8,27 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::Router;
+use gristmill_protocol::error::ErrorCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::garbage::{Explained, last_answer};
 use crate::config::Limits;
 
 /// Bytes of a head. Idle connections cost no more than what they use of it.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long connections may take to end when the process is to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// What is read and thrown away of a peer that is let go, and for how long.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(2);
 /// After a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -81,17 +88,44 @@ async fn connection(
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request)
+        Box::pin(router.clone().oneshot(request))
     });
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut connection = http.serve_connection(TokioIo::new(Explained::new(stream)), service);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
         () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|context| connection.poll_without_shutdown(context)).await
         }
     };
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner().into_inner();
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended early");
+        // Who had not begun a request gets no answer: it could be taken for that of the next one.
+        if error.is_timeout() && !parts.read_buf.is_empty() {
+            let answer = last_answer(ErrorCode::RequestTimeout, "the headers of the request arrived too slowly");
+            // Whoever is gone needs no answer.
+            let _ = stream.write_all(&answer).await;
+        }
     }
+    linger(&mut stream).await;
+}
+
+/// Ends a connection so that the peer gets to read the last answer: closed on unread bytes, the kernel would cut it off.
+async fn linger(stream: &mut TcpStream) {
+    let read_on = async {
+        stream.shutdown().await?;
+        let mut bytes = [0; 8192];
+        let mut left = LINGER_BYTES_MAX;
+        while left > 0 {
+            match stream.read(&mut bytes).await? {
+                0 => break,
+                count => left = left.saturating_sub(count),
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // Whoever is gone, or sends on and on, is none of our business any more.
+    let _ = tokio::time::timeout(LINGER, read_on).await;
 }
