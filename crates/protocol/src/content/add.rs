@@ -21,11 +21,8 @@ struct Profile {
     directory_bytes_max: usize,
 }
 
-const UNIXFS_V1_2025: Profile = Profile {
-    chunk_bytes: 1 << 20,
-    links_max: 1024,
-    directory_bytes_max: 256 << 10,
-};
+const UNIXFS_V1_2025: Profile =
+    Profile { chunk_bytes: 1 << 20, links_max: 1024, directory_bytes_max: 256 << 10 };
 
 /// What was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,24 +88,14 @@ struct AddedFile {
 impl<'a> Adder<'a> {
     fn new(store: &'a dyn BlockStore, profile: Profile, limits: &Limits) -> Self {
         let chunk = vec![0; profile.chunk_bytes];
-        Self {
-            store,
-            profile,
-            budget: Budget::new(limits),
-            files: 0,
-            manifest: None,
-            chunk,
-        }
+        Self { store, profile, budget: Budget::new(limits), files: 0, manifest: None, chunk }
     }
 
     fn root(&mut self, location: &Path, wanted: Option<&'static str>) -> Result<Added> {
         self.budget.spend_files(1)?;
         let found = Found::at(location.to_owned(), "", String::new())?;
         if let (Some(wanted), Kind::File(_)) = (wanted, &found.kind) {
-            return Err(ContentError::WrongKind {
-                path: location.display().to_string(),
-                wanted,
-            });
+            return Err(ContentError::WrongKind { path: location.display().to_string(), wanted });
         }
         let link = self.found(found, 0)?;
         Ok(Added {
@@ -124,9 +111,8 @@ impl<'a> Adder<'a> {
             Kind::Directory => self.directory(&found, depth)?,
             Kind::File(metadata) => {
                 let mut reader = FoundFile::open(&found, metadata, &mut self.budget)?;
-                let file = self
-                    .file(&mut reader, Source::Disk)
-                    .map_err(|error| at(error, &found))?;
+                let file =
+                    self.file(&mut reader, Source::Disk).map_err(|error| at(error, &found))?;
                 reader.finish()?;
                 self.files += 1;
                 if let (Some(manifest), Some(sha256)) = (&mut self.manifest, file.sha256) {
@@ -139,11 +125,7 @@ impl<'a> Adder<'a> {
                 (file.root.cid, file.root.dag_bytes)
             }
         };
-        Ok(Link {
-            cid,
-            name: found.name,
-            dag_bytes,
-        })
+        Ok(Link { cid, name: found.name, dag_bytes })
     }
 
     fn directory(&mut self, found: &Found, depth: usize) -> Result<(Cid, u64)> {
@@ -164,11 +146,8 @@ impl<'a> Adder<'a> {
     /// Cuts a file into chunks, and builds the balanced tree over them as they come. The bytes of a file on disk were
     /// spent when it was opened; a stream's are spent as they come.
     fn file(&mut self, reader: &mut dyn Read, source: Source) -> Result<AddedFile> {
-        let mut tree = Tree {
-            store: self.store,
-            links_max: self.profile.links_max,
-            levels: Vec::new(),
-        };
+        let mut tree =
+            Tree { store: self.store, links_max: self.profile.links_max, levels: Vec::new() };
         let mut whole = self.manifest.is_some().then(Sha256::new);
         let mut bytes = 0;
         let mut ended = false;
@@ -196,11 +175,7 @@ impl<'a> Adder<'a> {
                 None => Sha256Digest::of(chunk),
             };
             bytes += count as u64;
-            let part = Part {
-                cid: raw_cid(sha256),
-                bytes: count as u64,
-                dag_bytes: count as u64,
-            };
+            let part = Part { cid: raw_cid(sha256), bytes: count as u64, dag_bytes: count as u64 };
             block::put(self.store, &part.cid, chunk)?;
             tree.push(0, part)?;
         }
@@ -221,11 +196,7 @@ enum Source {
 /// A stream that failed is a file that could not be read, once it is known which.
 fn at(error: ContentError, found: &Found) -> ContentError {
     if let ContentError::Stream { doing, source } = error {
-        ContentError::Io {
-            doing,
-            path: found.location.clone(),
-            source,
-        }
+        ContentError::Io { doing, path: found.location.clone(), source }
     } else {
         error
     }
@@ -283,10 +254,7 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
             Ok(more) => count += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => {
-                return Err(ContentError::Stream {
-                    doing: "read",
-                    source,
-                });
+                return Err(ContentError::Stream { doing: "read", source });
             }
         }
     }
@@ -299,11 +267,7 @@ mod tests {
     use super::*;
 
     /// Trees of several levels, and shards, from little data.
-    const SMALL: Profile = Profile {
-        chunk_bytes: 100,
-        links_max: 3,
-        directory_bytes_max: 200,
-    };
+    const SMALL: Profile = Profile { chunk_bytes: 100, links_max: 3, directory_bytes_max: 200 };
 
     fn grist(count: usize) -> Vec<u8> {
         super::super::tests::grist(count, count as u32)
@@ -314,46 +278,16 @@ mod tests {
     #[test]
     fn trees_of_several_levels_have_the_cids_of_other_tools() {
         let fixtures = [
-            (
-                99,
-                "bafkreiajffagwq5vjzrhvggbzzmriu56nffrfso6og72qu35rnfz6kvn5m",
-            ),
-            (
-                100,
-                "bafkreiblr7gbowyqwqfhlqnazkkbylgucewemoxona6cfjffwdzx6bejqe",
-            ),
-            (
-                101,
-                "bafybeifoonwn5lnm5stvlvbfg5obad4zzecvm77wlsmy2lbwxvxo5elnfy",
-            ),
-            (
-                300,
-                "bafybeiatmoo63wytnubjyhutjhk5gar5nhdgdaquxo33aeehyhticqezw4",
-            ),
-            (
-                301,
-                "bafybeiaxthqideht6qs6bbywdfapd3al7k7juup7lbbr7e3mv5pj3hhx5e",
-            ),
-            (
-                900,
-                "bafybeidvkgp34lkfc2drrrxxrbueejndnfkeumyiaxjk5x7u45xq6vmcru",
-            ),
-            (
-                901,
-                "bafybeibl57ephwhzohe2l7nn5rqj3yll6ninvpy767pcncdz5qdrr6e6ie",
-            ),
-            (
-                2700,
-                "bafybeifvoxiudmfocpkokqmo6kpwfo5qvyqfc2q5dvkzdb66d4e46o3i7a",
-            ),
-            (
-                2701,
-                "bafybeiffessfy5gaiq5mg3c7q5ws6444wjkfs3vyrida7rdlbj5ophcn74",
-            ),
-            (
-                12_345,
-                "bafybeig2jxqy4atzjuc42wyl4mtwgi6bnzxnsabejwwoir45xczv2adble",
-            ),
+            (99, "bafkreiajffagwq5vjzrhvggbzzmriu56nffrfso6og72qu35rnfz6kvn5m"),
+            (100, "bafkreiblr7gbowyqwqfhlqnazkkbylgucewemoxona6cfjffwdzx6bejqe"),
+            (101, "bafybeifoonwn5lnm5stvlvbfg5obad4zzecvm77wlsmy2lbwxvxo5elnfy"),
+            (300, "bafybeiatmoo63wytnubjyhutjhk5gar5nhdgdaquxo33aeehyhticqezw4"),
+            (301, "bafybeiaxthqideht6qs6bbywdfapd3al7k7juup7lbbr7e3mv5pj3hhx5e"),
+            (900, "bafybeidvkgp34lkfc2drrrxxrbueejndnfkeumyiaxjk5x7u45xq6vmcru"),
+            (901, "bafybeibl57ephwhzohe2l7nn5rqj3yll6ninvpy767pcncdz5qdrr6e6ie"),
+            (2700, "bafybeifvoxiudmfocpkokqmo6kpwfo5qvyqfc2q5dvkzdb66d4e46o3i7a"),
+            (2701, "bafybeiffessfy5gaiq5mg3c7q5ws6444wjkfs3vyrida7rdlbj5ophcn74"),
+            (12_345, "bafybeig2jxqy4atzjuc42wyl4mtwgi6bnzxnsabejwwoir45xczv2adble"),
         ];
         let limits = Limits::default();
         for (bytes, cid) in fixtures {
@@ -396,15 +330,9 @@ mod tests {
                 std::fs::write(directory.join(name), name).unwrap();
             }
             let store = MemoryStore::default();
-            let root = Adder::new(&store, SMALL, &limits)
-                .root(&directory, None)
-                .unwrap()
-                .cid;
-            let mut names: Vec<String> = list(&store, &root, &limits)
-                .unwrap()
-                .into_iter()
-                .map(|entry| entry.name)
-                .collect();
+            let root = Adder::new(&store, SMALL, &limits).root(&directory, None).unwrap().cid;
+            let mut names: Vec<String> =
+                list(&store, &root, &limits).unwrap().into_iter().map(|entry| entry.name).collect();
             let sharded = !names.is_sorted();
             assert_eq!(sharded, count == 500, "{count} entries in {names:?}");
             names.sort();
@@ -416,10 +344,7 @@ mod tests {
     #[test]
     fn a_stream_that_never_ends_is_cut_at_the_budget() {
         let store = MemoryStore::default();
-        let limits = Limits {
-            bytes_max: 1000,
-            ..Limits::default()
-        };
+        let limits = Limits { bytes_max: 1000, ..Limits::default() };
         let mut adder = Adder::new(&store, SMALL, &limits);
         match adder.file(&mut io::repeat(7), Source::Stream) {
             Err(ContentError::LimitExceeded(limit)) => assert_eq!(limit, Limit::Bytes(1000)),

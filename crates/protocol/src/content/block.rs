@@ -102,20 +102,14 @@ impl BlockStore for MemoryStore {
         Ok(())
     }
     fn size(&self, cid: &Cid) -> io::Result<Option<u64>> {
-        Ok(self
-            .lock()
-            .get(&storage_key(cid)?)
-            .map(|bytes| bytes.len() as u64))
+        Ok(self.lock().get(&storage_key(cid)?).map(|bytes| bytes.len() as u64))
     }
 }
 
 /// The hash by which stores key a block: version and codec of a CID say how to read the bytes, not which they are.
 pub(super) fn storage_key(cid: &Cid) -> io::Result<Sha256Digest> {
     sha256_of_cid(cid).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("{cid} is not named by a sha2-256 hash"),
-        )
+        io::Error::new(io::ErrorKind::Unsupported, format!("{cid} is not named by a sha2-256 hash"))
     })
 }
 
@@ -136,18 +130,12 @@ pub fn check_cid(cid: &Cid) -> Result<()> {
     match (cid.hash().code(), usize::from(cid.hash().size())) {
         (SHA2_256, 32) | (IDENTITY, 0..=IDENTITY_BYTES_MAX) => {}
         (code, size) => {
-            return Err(ContentError::UnsupportedHash {
-                cid: *cid,
-                hash: hash_name(code, size),
-            });
+            return Err(ContentError::UnsupportedHash { cid: *cid, hash: hash_name(code, size) });
         }
     }
     match cid.codec() {
         RAW | DAG_PB => Ok(()),
-        codec => Err(ContentError::UnsupportedCodec {
-            cid: *cid,
-            codec: codec_name(codec),
-        }),
+        codec => Err(ContentError::UnsupportedCodec { cid: *cid, codec: codec_name(codec) }),
     }
 }
 
@@ -186,11 +174,7 @@ pub fn verify(cid: &Cid, bytes: &[u8]) -> Result<()> {
         Some(inline) => inline == bytes,
         None => sha256_of_cid(cid) == Some(Sha256Digest::of(bytes)),
     };
-    if honest {
-        Ok(())
-    } else {
-        Err(ContentError::BlockMismatch { cid: *cid })
-    }
+    if honest { Ok(()) } else { Err(ContentError::BlockMismatch { cid: *cid }) }
 }
 
 /// A block from the store, verified. An identity CID needs no store.
@@ -201,11 +185,7 @@ pub fn load(store: &dyn BlockStore, cid: &Cid) -> Result<Vec<u8>> {
     }
     let bytes = store
         .get(cid)
-        .map_err(|source| ContentError::Store {
-            doing: "read",
-            cid: *cid,
-            source,
-        })?
+        .map_err(|source| ContentError::Store { doing: "read", cid: *cid, source })?
         .ok_or(ContentError::MissingBlock { cid: *cid })?;
     verify(cid, &bytes)?;
     Ok(bytes)
@@ -219,9 +199,7 @@ pub fn put_verified(
     limits: &Limits,
 ) -> Result<()> {
     if bytes.len() as u64 > limits.block_bytes_max {
-        return Err(ContentError::LimitExceeded(Limit::BlockBytes(
-            limits.block_bytes_max,
-        )));
+        return Err(ContentError::LimitExceeded(Limit::BlockBytes(limits.block_bytes_max)));
     }
     verify(cid, bytes)?;
     put(store, cid, bytes)
@@ -245,11 +223,7 @@ pub(super) fn size(store: &dyn BlockStore, cid: &Cid) -> Result<Option<u64>> {
     if let Some(inline) = inline_bytes(cid) {
         return Ok(Some(inline.len() as u64));
     }
-    store.size(cid).map_err(|source| ContentError::Store {
-        doing: "find",
-        cid: *cid,
-        source,
-    })
+    store.size(cid).map_err(|source| ContentError::Store { doing: "find", cid: *cid, source })
 }
 
 /// The CIDv1 of the raw block with this hash: how canonical JSON (a job spec, a manifest) is found in a content store.
@@ -362,10 +336,7 @@ pub fn sha256_of_reader(reader: &mut dyn Read, bytes_max: u64) -> Result<(Sha256
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(source) => {
-                return Err(ContentError::Stream {
-                    doing: "read the bytes to hash",
-                    source,
-                });
+                return Err(ContentError::Stream { doing: "read the bytes to hash", source });
             }
         };
         bytes += count as u64;

@@ -12,30 +12,15 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            limits: *limits,
-            bytes: 0,
-            files: 0,
-            blocks: 0,
-        }
+        Self { limits: *limits, bytes: 0, files: 0, blocks: 0 }
     }
 
     pub(super) fn spend_bytes(&mut self, count: u64) -> Result<()> {
-        spend(
-            &mut self.bytes,
-            count,
-            self.limits.bytes_max,
-            Limit::Bytes(self.limits.bytes_max),
-        )
+        spend(&mut self.bytes, count, self.limits.bytes_max, Limit::Bytes(self.limits.bytes_max))
     }
 
     pub(super) fn spend_files(&mut self, count: u64) -> Result<()> {
-        spend(
-            &mut self.files,
-            count,
-            self.limits.files_max,
-            Limit::Files(self.limits.files_max),
-        )
+        spend(&mut self.files, count, self.limits.files_max, Limit::Files(self.limits.files_max))
     }
 
     pub(super) fn spend_blocks(&mut self, count: u64) -> Result<()> {
@@ -49,9 +34,7 @@ impl Budget {
 
     pub(super) fn check_depth(&self, depth: usize) -> Result<()> {
         if depth > self.limits.depth_max as usize {
-            return Err(ContentError::LimitExceeded(Limit::Depth(
-                self.limits.depth_max,
-            )));
+            return Err(ContentError::LimitExceeded(Limit::Depth(self.limits.depth_max)));
         }
         Ok(())
     }
@@ -68,9 +51,5 @@ impl Budget {
 
 fn spend(spent: &mut u64, count: u64, max: u64, limit: Limit) -> Result<()> {
     *spent = spent.saturating_add(count);
-    if *spent > max {
-        Err(ContentError::LimitExceeded(limit))
-    } else {
-        Ok(())
-    }
+    if *spent > max { Err(ContentError::LimitExceeded(limit)) } else { Ok(()) }
 }

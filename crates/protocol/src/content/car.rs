@@ -31,11 +31,7 @@ impl<R: Read> CarReader<R> {
         let header = read_section(&mut reader, HEADER_BYTES_MAX, 0)?
             .ok_or_else(|| invalid("it is empty"))?;
         let roots = decode_header(&header)?;
-        Ok(Self {
-            reader,
-            roots,
-            budget: Budget::new(limits),
-        })
+        Ok(Self { reader, roots, budget: Budget::new(limits) })
     }
 
     /// What the CAR says it is about. Nothing says that the blocks below are complete.
@@ -46,11 +42,7 @@ impl<R: Read> CarReader<R> {
 
     /// The next block, verified; `None` at the end.
     pub fn next_block(&mut self) -> Result<Option<(Cid, Vec<u8>)>> {
-        let section_bytes_max = self
-            .budget
-            .limits
-            .block_bytes_max
-            .saturating_add(CID_BYTES_MAX);
+        let section_bytes_max = self.budget.limits.block_bytes_max.saturating_add(CID_BYTES_MAX);
         let blocks = self.budget.blocks;
         let Some(mut section) = read_section(&mut self.reader, section_bytes_max, blocks)? else {
             return Ok(None);
@@ -88,10 +80,7 @@ impl<W: Write> CarWriter<W> {
         if roots.len() > ROOTS_MAX {
             return Err(invalid(format!("it has more than {ROOTS_MAX} roots")));
         }
-        let mut car = Self {
-            writer,
-            written: WrittenCar::default(),
-        };
+        let mut car = Self { writer, written: WrittenCar::default() };
         car.section(&[&encode_header(roots)])?;
         Ok(car)
     }
@@ -105,10 +94,9 @@ impl<W: Write> CarWriter<W> {
 
     /// Flushes, and returns the writer.
     pub fn finish(mut self) -> Result<(W, WrittenCar)> {
-        self.writer.flush().map_err(|source| ContentError::Stream {
-            doing: "write the CAR",
-            source,
-        })?;
+        self.writer
+            .flush()
+            .map_err(|source| ContentError::Stream { doing: "write the CAR", source })?;
         Ok((self.writer, self.written))
     }
 
@@ -119,10 +107,7 @@ impl<W: Write> CarWriter<W> {
         for part in std::iter::once(&length).chain(parts) {
             self.writer
                 .write_all(part)
-                .map_err(|source| ContentError::Stream {
-                    doing: "write the CAR",
-                    source,
-                })?;
+                .map_err(|source| ContentError::Stream { doing: "write the CAR", source })?;
             self.written.bytes += part.len() as u64;
         }
         Ok(())
@@ -137,9 +122,7 @@ pub fn write_car<W: Write>(
     limits: &Limits,
 ) -> Result<WrittenCar> {
     let mut car = CarWriter::new(writer, &[*root])?;
-    blocks(store, root, limits, &mut |cid, bytes| {
-        car.write_block(cid, bytes)
-    })?;
+    blocks(store, root, limits, &mut |cid, bytes| car.write_block(cid, bytes))?;
     Ok(car.finish()?.1)
 }
 
@@ -173,16 +156,11 @@ pub fn read_car(
 }
 
 fn invalid(reason: impl Into<String>) -> ContentError {
-    ContentError::InvalidCar {
-        reason: reason.into(),
-    }
+    ContentError::InvalidCar { reason: reason.into() }
 }
 
 fn unreadable(source: io::Error) -> ContentError {
-    ContentError::Stream {
-        doing: "read the CAR",
-        source,
-    }
+    ContentError::Stream { doing: "read the CAR", source }
 }
 
 /// The next section, or `None` at the end of the stream. `blocks` came before it.
@@ -197,10 +175,7 @@ fn read_section(reader: &mut impl Read, bytes_max: u64, blocks: u64) -> Result<O
     }
     // It grows with what comes: a length is only a claim.
     let mut section = Vec::new();
-    reader
-        .take(length)
-        .read_to_end(&mut section)
-        .map_err(unreadable)?;
+    reader.take(length).read_to_end(&mut section).map_err(unreadable)?;
     if section.len() as u64 == length {
         Ok(Some(section))
     } else {
@@ -225,9 +200,7 @@ fn read_length(reader: &mut impl Read, blocks: u64) -> Result<Option<u64>> {
                 .map_err(|error| invalid(format!("the length of section {blocks}: {error}")));
         }
     }
-    Err(invalid(format!(
-        "the length of section {blocks} does not fit 64 bits"
-    )))
+    Err(invalid(format!("the length of section {blocks} does not fit 64 bits")))
 }
 
 /// `{"roots": [CID], "version": 1}` in DAG-CBOR.
@@ -274,9 +247,7 @@ fn decode_header(header: &[u8]) -> Result<Vec<Cid>> {
     match version {
         Some(1) if rest.is_empty() => roots.ok_or_else(malformed),
         Some(1) | None => Err(malformed()),
-        Some(version) => Err(invalid(format!(
-            "it is version {version}; export it as version 1"
-        ))),
+        Some(version) => Err(invalid(format!("it is version {version}; export it as version 1"))),
     }
 }
 
@@ -291,9 +262,7 @@ fn decode_roots(rest: &mut &[u8]) -> Result<Vec<Cid>> {
             take_bytes(rest, CBOR_TAG_CID.len()).filter(|tag| *tag == CBOR_TAG_CID)?;
             let length = take_head(rest, 2)?;
             let bytes = take_bytes(rest, length)?.strip_prefix(&[0])?;
-            Cid::try_from(bytes)
-                .ok()
-                .filter(|cid| cid.encoded_len() == bytes.len())
+            Cid::try_from(bytes).ok().filter(|cid| cid.encoded_len() == bytes.len())
         })
         .collect::<Option<_>>()
         .ok_or_else(malformed)

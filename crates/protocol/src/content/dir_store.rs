@@ -50,11 +50,7 @@ impl DirStore {
                 remove_if_exists(&entry.path())?;
             }
         }
-        Ok(Self {
-            root,
-            durability,
-            next_temporary: AtomicU64::new(0),
-        })
+        Ok(Self { root, durability, next_temporary: AtomicU64::new(0) })
     }
 
     /// The directory of the store.
@@ -103,10 +99,7 @@ impl DirStore {
             }
             for entry in fs::read_dir(shard.path())? {
                 let entry = entry?;
-                let digest = entry
-                    .file_name()
-                    .to_str()
-                    .and_then(|name| name.parse().ok());
+                let digest = entry.file_name().to_str().and_then(|name| name.parse().ok());
                 if let (Some(digest), Ok(metadata)) = (digest, entry.metadata()) {
                     visit(digest, &entry.path(), metadata.len())?;
                 }
@@ -141,9 +134,7 @@ impl DirStore {
             file.sync_all()?;
         }
         drop(file);
-        let directory = path
-            .parent()
-            .expect("a block is in a directory of the store");
+        let directory = path.parent().expect("a block is in a directory of the store");
         match fs::create_dir(directory) {
             Ok(()) if self.durability == Durability::Synced => {
                 File::open(&self.root)?.sync_all()?

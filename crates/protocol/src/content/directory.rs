@@ -26,16 +26,10 @@ pub struct DirEntry {
 pub fn list(store: &dyn BlockStore, directory: &Cid, limits: &Limits) -> Result<Vec<DirEntry>> {
     let mut budget = Budget::new(limits);
     let node = load(store, directory, &mut budget)?;
-    let links =
-        links(store, directory, node, "", &mut budget)?.ok_or_else(|| ContentError::WrongKind {
-            path: directory.to_string(),
-            wanted: "directory",
-        })?;
-    let entry = |link: Link| DirEntry {
-        name: link.name,
-        cid: link.cid,
-        dag_bytes: link.dag_bytes,
-    };
+    let links = links(store, directory, node, "", &mut budget)?.ok_or_else(|| {
+        ContentError::WrongKind { path: directory.to_string(), wanted: "directory" }
+    })?;
+    let entry = |link: Link| DirEntry { name: link.name, cid: link.cid, dag_bytes: link.dag_bytes };
     Ok(links.into_iter().map(entry).collect())
 }
 
@@ -79,21 +73,12 @@ impl DeadEnd {
     pub(super) fn at(self, uri: &ContentUri, index: usize) -> ContentError {
         let path = |end: usize| uri.path()[..end].join("/");
         match self {
-            Self::Absent => ContentError::NotFound {
-                root: *uri.root(),
-                path: path(index + 1),
-            },
+            Self::Absent => ContentError::NotFound { root: *uri.root(), path: path(index + 1) },
             Self::NotADirectory => ContentError::WrongKind {
-                path: if index == 0 {
-                    uri.root().to_string()
-                } else {
-                    path(index)
-                },
+                path: if index == 0 { uri.root().to_string() } else { path(index) },
                 wanted: "directory",
             },
-            Self::Twice => ContentError::DuplicateName {
-                path: path(index + 1),
-            },
+            Self::Twice => ContentError::DuplicateName { path: path(index + 1) },
         }
     }
 }
@@ -138,18 +123,14 @@ pub(super) fn links(
         Node::Shard(shard) => hamt::entries(store, cid, shard, budget)?,
         Node::File(_) => return Ok(None),
         Node::Symlink => {
-            return Err(ContentError::Symlink {
-                path: path.to_owned(),
-            });
+            return Err(ContentError::Symlink { path: path.to_owned() });
         }
     };
     let mut names = BTreeSet::new();
     for link in &links {
         check_name(path, &link.name)?;
         if !names.insert(link.name.as_str()) {
-            return Err(ContentError::DuplicateName {
-                path: join(path, &link.name),
-            });
+            return Err(ContentError::DuplicateName { path: join(path, &link.name) });
         }
     }
     Ok(Some(links))

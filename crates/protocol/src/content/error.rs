@@ -90,11 +90,7 @@ pub enum ContentError {
     InvalidNode { cid: Cid, reason: String },
     /// A link's name cannot be the name of a file.
     #[error("`{}` in `{directory}` cannot be the name of a file: {reason}", name.escape_debug())]
-    InvalidName {
-        directory: String,
-        name: String,
-        reason: &'static str,
-    },
+    InvalidName { directory: String, name: String, reason: &'static str },
     /// A directory holds the same name twice.
     #[error("`{path}` exists twice in its directory")]
     DuplicateName { path: String },
@@ -109,11 +105,7 @@ pub enum ContentError {
     LimitExceeded(Limit),
     /// A node declares another size than its content has.
     #[error("block {cid} holds {actual} bytes of file where {declared} were declared")]
-    SizeMismatch {
-        cid: Cid,
-        declared: u64,
-        actual: u64,
-    },
+    SizeMismatch { cid: Cid, declared: u64, actual: u64 },
     /// A file changed while it was read.
     #[error("`{path}` changed while it was read; wait until its writer has ended")]
     Changed { path: String },
@@ -143,17 +135,10 @@ impl ContentError {
         path: impl AsRef<Path>,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
-        move |source| Self::Io {
-            doing,
-            path,
-            source,
-        }
+        move |source| Self::Io { doing, path, source }
     }
 
     pub(super) fn node(cid: &Cid, reason: impl Into<String>) -> Self {
-        Self::InvalidNode {
-            cid: *cid,
-            reason: reason.into(),
-        }
+        Self::InvalidNode { cid: *cid, reason: reason.into() }
     }
 }

@@ -32,27 +32,14 @@ pub fn export(
     limits: &Limits,
 ) -> Result<Exported> {
     if fs::symlink_metadata(destination).is_ok() {
-        return Err(ContentError::DestinationExists {
-            path: destination.to_owned(),
-        });
+        return Err(ContentError::DestinationExists { path: destination.to_owned() });
     }
     let surveyed = survey(store, root, limits)?;
     let partial = Partial::create(destination)?;
     let content = partial.path.join("content");
-    walk(
-        store,
-        root,
-        limits,
-        &mut Export {
-            root: content.clone(),
-            current: None,
-        },
-    )?;
+    walk(store, root, limits, &mut Export { root: content.clone(), current: None })?;
     fs::rename(&content, destination).map_err(ContentError::io("write", destination))?;
-    Ok(Exported {
-        files: surveyed.files,
-        bytes: surveyed.bytes,
-    })
+    Ok(Exported { files: surveyed.files, bytes: surveyed.bytes })
 }
 
 /// The directory that holds content until it is complete.
@@ -71,16 +58,11 @@ impl Partial {
         partial_name.push(name);
         partial_name.push(".partial");
         let path = destination.with_file_name(partial_name);
-        remove(&path).map_err(ContentError::io(
-            "remove what an earlier export left in",
-            &path,
-        ))?;
+        remove(&path).map_err(ContentError::io("remove what an earlier export left in", &path))?;
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(&path)
-            .map_err(ContentError::io("create the directory", &path))?;
+        builder.create(&path).map_err(ContentError::io("create the directory", &path))?;
         Ok(Self { path })
     }
 }
@@ -107,11 +89,7 @@ struct Export {
 impl Export {
     /// Every name in the path was checked by the walk to be one plain name.
     fn location(&self, path: &str) -> PathBuf {
-        if path.is_empty() {
-            self.root.clone()
-        } else {
-            self.root.join(path)
-        }
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 }
 
@@ -131,9 +109,9 @@ impl Visitor for Export {
 
     fn content(&mut self, part: &[u8]) -> Result<()> {
         match &mut self.current {
-            Some((file, location)) => file
-                .write_all(part)
-                .map_err(ContentError::io("write", &*location)),
+            Some((file, location)) => {
+                file.write_all(part).map_err(ContentError::io("write", &*location))
+            }
             None => unreachable!("the walk begins a file before its content"),
         }
     }

@@ -53,22 +53,14 @@ impl Fetch {
             missing: Vec::new(),
             known: Known::default(),
         };
-        fetch.unseen.push(Want {
-            cid: *uri.root(),
-            goal: fetch.goal_after(0),
-        });
+        fetch.unseen.push(Want { cid: *uri.root(), goal: fetch.goal_after(0) });
         fetch
     }
 
     /// The next blocks that the store lacks, at most `count_max`. None are left when the fetch is complete.
     pub fn wanted(&mut self, store: &dyn BlockStore, count_max: usize) -> Result<Vec<Cid>> {
         self.look(store, count_max)?;
-        Ok(self
-            .missing
-            .iter()
-            .take(count_max)
-            .map(|want| want.cid)
-            .collect())
+        Ok(self.missing.iter().take(count_max).map(|want| want.cid).collect())
     }
 
     /// Bytes of all blocks of the content that are known to be in the store so far.
@@ -79,9 +71,7 @@ impl Fetch {
 
     /// Takes a block that [`wanted`](Self::wanted) named: verifies it, keeps it, and learns from it what else is needed.
     pub fn accept(&mut self, store: &dyn BlockStore, cid: &Cid, bytes: &[u8]) -> Result<()> {
-        let position = self
-            .position(cid)
-            .ok_or(ContentError::UnwantedBlock { cid: *cid })?;
+        let position = self.position(cid).ok_or(ContentError::UnwantedBlock { cid: *cid })?;
         self.take(store, position, bytes.to_vec())
     }
 
@@ -176,7 +166,6 @@ impl Fetch {
     }
 
     fn push(&mut self, cid: Cid, goal: Goal) -> Result<()> {
-        block::check_cid(&cid)?;
         self.budget.spend_blocks(1)?;
         if self.known.add(&cid) {
             self.unseen.push(Want { cid, goal });

@@ -21,17 +21,11 @@ pub(super) struct Route {
 
 impl Route {
     pub(super) fn of(name: &str) -> Self {
-        Self {
-            hash: murmur3_x64_64(name.as_bytes()),
-            used_bits: 0,
-        }
+        Self { hash: murmur3_x64_64(name.as_bytes()), used_bits: 0 }
     }
 
     fn below(self, fanout: u64) -> Self {
-        Self {
-            used_bits: self.used_bits + fanout.ilog2(),
-            ..self
-        }
+        Self { used_bits: self.used_bits + fanout.ilog2(), ..self }
     }
 
     /// The slot at this level, or `None` when the hash is used up.
@@ -45,11 +39,7 @@ impl Route {
 /// Looks for `name` in one shard.
 pub(super) fn find(shard: ShardNode, name: &str, route: Route) -> Find {
     let wanted = route.slot(shard.fanout);
-    match shard
-        .slots
-        .into_iter()
-        .find(|(slot, _)| Some(*slot) == wanted)
-    {
+    match shard.slots.into_iter().find(|(slot, _)| Some(*slot) == wanted) {
         Some((_, Slot::Entry(link))) if link.name == name => Find::Found(link.cid),
         Some((_, Slot::Shard(cid))) => Find::Below(cid, route.below(shard.fanout)),
         Some((_, Slot::Entry(_))) | None => Find::DeadEnd(DeadEnd::Absent),
@@ -122,10 +112,8 @@ pub(super) fn entries(
 
 /// Writes a sharded directory and returns its root.
 pub(super) fn write(store: &dyn BlockStore, links: Vec<Link>) -> Result<Encoded> {
-    let mut hashed: Vec<(Route, Link)> = links
-        .into_iter()
-        .map(|link| (Route::of(&link.name), link))
-        .collect();
+    let mut hashed: Vec<(Route, Link)> =
+        links.into_iter().map(|link| (Route::of(&link.name), link)).collect();
     hashed.sort_by_key(|(route, _)| route.hash);
     write_level(store, hashed)
 }
@@ -134,13 +122,11 @@ fn write_level(store: &dyn BlockStore, entries: Vec<(Route, Link)>) -> Result<En
     let mut slots: Vec<(u64, Link)> = Vec::new();
     let mut entries = entries.into_iter().peekable();
     while let Some((route, link)) = entries.next() {
-        let slot = route
-            .slot(FANOUT)
-            .ok_or_else(|| ContentError::InvalidName {
-                directory: String::new(),
-                name: link.name.clone(),
-                reason: "its hash is that of another name in the same directory",
-            })?;
+        let slot = route.slot(FANOUT).ok_or_else(|| ContentError::InvalidName {
+            directory: String::new(),
+            name: link.name.clone(),
+            reason: "its hash is that of another name in the same directory",
+        })?;
         let mut shared = Vec::new();
         while let Some((route, link)) = entries.next_if(|(next, _)| next.slot(FANOUT) == Some(slot))
         {
@@ -151,11 +137,7 @@ fn write_level(store: &dyn BlockStore, entries: Vec<(Route, Link)>) -> Result<En
         } else {
             shared.insert(0, (route.below(FANOUT), link));
             let shard = write_level(store, shared)?;
-            Link {
-                cid: shard.cid,
-                name: String::new(),
-                dag_bytes: shard.dag_bytes,
-            }
+            Link { cid: shard.cid, name: String::new(), dag_bytes: shard.dag_bytes }
         };
         slots.push((slot, link));
     }
@@ -170,27 +152,15 @@ fn murmur3_x64_64(bytes: &[u8]) -> u64 {
     const C2: u64 = 0x4cf5_ad43_2745_937f;
     let mix1 = |k: u64| k.wrapping_mul(C1).rotate_left(31).wrapping_mul(C2);
     let mix2 = |k: u64| k.wrapping_mul(C2).rotate_left(33).wrapping_mul(C1);
-    let word = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rev()
-            .fold(0u64, |word, byte| word << 8 | u64::from(*byte))
-    };
+    let word =
+        |bytes: &[u8]| bytes.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
     let (mut h1, mut h2) = (0u64, 0u64);
     let mut blocks = bytes.chunks_exact(16);
     for block in &mut blocks {
         h1 ^= mix1(word(&block[..8]));
-        h1 = h1
-            .rotate_left(27)
-            .wrapping_add(h2)
-            .wrapping_mul(5)
-            .wrapping_add(0x52dc_e729);
+        h1 = h1.rotate_left(27).wrapping_add(h2).wrapping_mul(5).wrapping_add(0x52dc_e729);
         h2 ^= mix2(word(&block[8..]));
-        h2 = h2
-            .rotate_left(31)
-            .wrapping_add(h1)
-            .wrapping_mul(5)
-            .wrapping_add(0x3849_5ab5);
+        h2 = h2.rotate_left(31).wrapping_add(h1).wrapping_mul(5).wrapping_add(0x3849_5ab5);
     }
     let tail = blocks.remainder();
     let (low, high) = tail.split_at(tail.len().min(8));

@@ -63,11 +63,7 @@ impl Manifest {
                         let mut file = FoundFile::open(&found, metadata, &mut budget)?;
                         let (sha256, size) = sha256_of_reader(&mut file, metadata.len())?;
                         file.finish()?;
-                        files.push(ManifestFile {
-                            path: found.path,
-                            size,
-                            sha256,
-                        });
+                        files.push(ManifestFile { path: found.path, size, sha256 });
                     }
                 }
             }
@@ -80,10 +76,9 @@ impl Manifest {
         let mut collect = Collect::default();
         walk(store, root, limits, &mut collect)?;
         match collect.files.first() {
-            Some(file) if file.path.is_empty() => Err(ContentError::WrongKind {
-                path: root.to_string(),
-                wanted: "directory",
-            }),
+            Some(file) if file.path.is_empty() => {
+                Err(ContentError::WrongKind { path: root.to_string(), wanted: "directory" })
+            }
             Some(_) | None => Ok(Self::sorted(collect.files)),
         }
     }
@@ -98,10 +93,7 @@ impl Manifest {
         for file in &manifest.files {
             budget.spend_bytes(file.size)?;
             if let Some(reason) = file.path.split('/').find_map(fault) {
-                return Err(invalid(format!(
-                    "the path `{}`: {reason}",
-                    file.path.escape_debug()
-                )));
+                return Err(invalid(format!("the path `{}`: {reason}", file.path.escape_debug())));
             }
         }
         if !manifest.files.is_sorted_by(|a, b| a.path < b.path) {

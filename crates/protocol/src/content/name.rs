@@ -43,9 +43,5 @@ pub(super) fn fault(name: &str) -> Option<&'static str> {
 
 /// The path of `name` in `directory`, where the empty directory is the root.
 pub(super) fn join(directory: &str, name: &str) -> String {
-    if directory.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{directory}/{name}")
-    }
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }

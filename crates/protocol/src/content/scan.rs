@@ -34,30 +34,17 @@ impl Found {
         } else if metadata.is_file() {
             Kind::File(metadata)
         } else if metadata.is_symlink() {
-            return Err(ContentError::Symlink {
-                path: shown(&path, &location),
-            });
+            return Err(ContentError::Symlink { path: shown(&path, &location) });
         } else {
-            return Err(ContentError::SpecialFile {
-                path: shown(&path, &location),
-            });
+            return Err(ContentError::SpecialFile { path: shown(&path, &location) });
         };
-        Ok(Self {
-            name,
-            location,
-            path,
-            kind,
-        })
+        Ok(Self { name, location, path, kind })
     }
 }
 
 /// The root of the content has no path of its own.
 fn shown(path: &str, location: &Path) -> String {
-    if path.is_empty() {
-        location.display().to_string()
-    } else {
-        path.to_owned()
-    }
+    if path.is_empty() { location.display().to_string() } else { path.to_owned() }
 }
 
 /// The entries of a directory in the order of their names' bytes, which is the order of links in its node.
@@ -71,14 +58,11 @@ pub(super) fn entries(location: &Path, path: &str, budget: &mut Budget) -> Resul
     for entry in fs::read_dir(location).map_err(unreadable)? {
         budget.spend_files(1)?;
         let entry = entry.map_err(unreadable)?;
-        let name = entry
-            .file_name()
-            .into_string()
-            .map_err(|name| ContentError::InvalidName {
-                directory: path.to_owned(),
-                name: name.to_string_lossy().into_owned(),
-                reason: "it is not UTF-8",
-            })?;
+        let name = entry.file_name().into_string().map_err(|name| ContentError::InvalidName {
+            directory: path.to_owned(),
+            name: name.to_string_lossy().into_owned(),
+            reason: "it is not UTF-8",
+        })?;
         check_name(path, &name)?;
         found.push(Found::at(entry.path(), path, name)?);
     }
@@ -98,20 +82,12 @@ impl FoundFile {
         budget.spend_bytes(metadata.len())?;
         let file =
             File::open(&found.location).map_err(ContentError::io("open", &found.location))?;
-        let opened = file
-            .metadata()
-            .map_err(ContentError::io("read", &found.location))?;
+        let opened = file.metadata().map_err(ContentError::io("read", &found.location))?;
         // Between the look and the opening a writer could have put a symbolic link in its place.
         if !is_same_file(metadata, &opened) {
-            return Err(ContentError::Changed {
-                path: found.path.clone(),
-            });
+            return Err(ContentError::Changed { path: found.path.clone() });
         }
-        Ok(Self {
-            file,
-            path: found.path.clone(),
-            left_bytes: metadata.len(),
-        })
+        Ok(Self { file, path: found.path.clone(), left_bytes: metadata.len() })
     }
 
     /// Fails if the file grew or shrank: what was announced must be what was read.
@@ -126,9 +102,7 @@ impl FoundFile {
 
 impl Read for FoundFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let max = usize::try_from(self.left_bytes)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let max = usize::try_from(self.left_bytes).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.file.read(&mut buffer[..max])?;
         self.left_bytes -= count as u64;
         Ok(count)
@@ -144,4 +118,47 @@ fn is_same_file(found: &Metadata, opened: &Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_same_file(found: &Metadata, opened: &Metadata) -> bool {
     opened.is_file() && found.len() == opened.len()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::Limits;
+    use super::*;
+
+    fn look(location: &Path) -> (Found, Metadata) {
+        let found = Found::at(location.to_owned(), "", "file".to_owned()).unwrap();
+        let Kind::File(metadata) = &found.kind else { panic!("not a file") };
+        let metadata = metadata.clone();
+        (found, metadata)
+    }
+
+    #[test]
+    fn a_link_put_in_the_place_of_a_file_is_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let (location, secret) = (place.path().join("file"), place.path().join("secret"));
+        fs::write(&location, b"public").unwrap();
+        fs::write(&secret, b"secret").unwrap();
+        let (found, metadata) = look(&location);
+        fs::remove_file(&location).unwrap();
+        std::os::unix::fs::symlink(&secret, &location).unwrap();
+        let opened = FoundFile::open(&found, &metadata, &mut Budget::new(&Limits::default()));
+        assert!(matches!(opened, Err(ContentError::Changed { .. })));
+    }
+
+    #[test]
+    fn a_file_that_grows_or_shrinks_while_it_is_read_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let location = place.path().join("file");
+        for (after, same) in [("12", false), ("123", true), ("1234", false)] {
+            fs::write(&location, "abc").unwrap();
+            let (found, metadata) = look(&location);
+            let mut budget = Budget::new(&Limits::default());
+            let mut file = FoundFile::open(&found, &metadata, &mut budget).unwrap();
+            fs::write(&location, after).unwrap();
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).unwrap();
+            assert!(content.len() <= 3, "more was read than was announced");
+            assert_eq!(file.finish().is_ok(), same, "after writing `{after}`");
+        }
+    }
 }

@@ -48,11 +48,7 @@ fn put_dag_pb(store: &MemoryStore, block: &[u8]) -> Cid {
 }
 
 fn link(name: &str, cid: Cid) -> Link {
-    Link {
-        cid,
-        name: name.to_owned(),
-        dag_bytes: 0,
-    }
+    Link { cid, name: name.to_owned(), dag_bytes: 0 }
 }
 
 /// Exports `root`, expects a refusal, and expects that nothing is left of it.
@@ -62,6 +58,12 @@ fn refused(store: &dyn BlockStore, root: &Cid, limits: &Limits) -> ContentError 
     let left: Vec<_> = fs::read_dir(place.path()).unwrap().collect();
     assert!(left.is_empty(), "a refused export left {left:?}");
     error
+}
+
+/// As [`refused`], and so early that it did not even find out that there is no place to write to.
+fn refused_unwritten(store: &dyn BlockStore, root: &Cid, limits: &Limits) -> ContentError {
+    let place = tempfile::tempdir().unwrap();
+    export(store, root, &place.path().join("nowhere/out"), limits).unwrap_err()
 }
 
 fn assert_limit(error: ContentError, limit: Limit) {

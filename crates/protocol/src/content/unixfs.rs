@@ -111,11 +111,7 @@ pub(super) struct Encoded {
 pub(super) fn decode(cid: &Cid, block: Vec<u8>) -> Result<Node> {
     if cid.codec() == RAW {
         let bytes = block.len() as u64;
-        return Ok(Node::File(FileNode {
-            data: block,
-            parts: Vec::new(),
-            bytes,
-        }));
+        return Ok(Node::File(FileNode { data: block, parts: Vec::new(), bytes }));
     }
     let invalid = |reason: &str| ContentError::node(cid, reason);
     let (links, data) = decode_dag_pb(cid, &block)?;
@@ -131,20 +127,14 @@ pub(super) fn decode(cid: &Cid, block: Vec<u8>) -> Result<Node> {
         TYPE_SHARD => shard_node(cid, links, &unixfs).map(Node::Shard),
         TYPE_SYMLINK => Ok(Node::Symlink),
         TYPE_METADATA => Err(invalid("UnixFS metadata nodes are not supported")),
-        kind => Err(ContentError::node(
-            cid,
-            format!("UnixFS type {kind} is unknown"),
-        )),
+        kind => Err(ContentError::node(cid, format!("UnixFS type {kind} is unknown"))),
     }
 }
 
 fn file_node(cid: &Cid, links: Vec<Link>, unixfs: UnixFs<'_>) -> Result<FileNode> {
     let data = unixfs.data.unwrap_or_default();
     if links.len() != unixfs.block_sizes.len() {
-        return Err(ContentError::node(
-            cid,
-            "it declares a size for some parts only",
-        ));
+        return Err(ContentError::node(cid, "it declares a size for some parts only"));
     }
     let bytes = unixfs
         .block_sizes
@@ -152,26 +142,14 @@ fn file_node(cid: &Cid, links: Vec<Link>, unixfs: UnixFs<'_>) -> Result<FileNode
         .try_fold(data.len() as u64, |sum, size| sum.checked_add(*size))
         .ok_or_else(|| ContentError::node(cid, "the sizes of its parts overflow"))?;
     if let Some(declared) = unixfs.file_size.filter(|declared| *declared != bytes) {
-        return Err(ContentError::SizeMismatch {
-            cid: *cid,
-            declared,
-            actual: bytes,
-        });
+        return Err(ContentError::SizeMismatch { cid: *cid, declared, actual: bytes });
     }
     let parts = links
         .into_iter()
         .zip(unixfs.block_sizes)
-        .map(|(link, bytes)| Part {
-            cid: link.cid,
-            bytes,
-            dag_bytes: link.dag_bytes,
-        })
+        .map(|(link, bytes)| Part { cid: link.cid, bytes, dag_bytes: link.dag_bytes })
         .collect();
-    Ok(FileNode {
-        data: data.to_vec(),
-        parts,
-        bytes,
-    })
+    Ok(FileNode { data: data.to_vec(), parts, bytes })
 }
 
 fn shard_node(cid: &Cid, links: Vec<Link>, unixfs: &UnixFs<'_>) -> Result<ShardNode> {
@@ -186,9 +164,7 @@ fn shard_node(cid: &Cid, links: Vec<Link>, unixfs: &UnixFs<'_>) -> Result<ShardN
             invalid("the fanout of a sharded directory must be a power of two from 8 to 1024")
         })?;
     if unixfs.data.unwrap_or_default().len() as u64 > fanout / 8 {
-        return Err(invalid(
-            "the bits of a sharded directory are more than its fanout",
-        ));
+        return Err(invalid("the bits of a sharded directory are more than its fanout"));
     }
     let prefix = slot_digits(fanout);
     let mut slots = Vec::with_capacity(links.len());
@@ -198,9 +174,7 @@ fn shard_node(cid: &Cid, links: Vec<Link>, unixfs: &UnixFs<'_>) -> Result<ShardN
             .name
             .get(..prefix)
             .filter(|digits| {
-                digits
-                    .bytes()
-                    .all(|digit| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit))
+                digits.bytes().all(|digit| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit))
             })
             .and_then(|digits| u64::from_str_radix(digits, 16).ok())
             .filter(|slot| (next_free..fanout).contains(slot))
@@ -242,12 +216,7 @@ pub(super) fn encode_file(parts: &[Part]) -> Encoded {
 pub(super) fn encode_directory(links: &[Link]) -> Encoded {
     let mut unixfs = Vec::new();
     write_number(&mut unixfs, 1, TYPE_DIRECTORY);
-    encode_dag_pb(
-        links
-            .iter()
-            .map(|link| (&link.cid, link.name.as_str(), link.dag_bytes)),
-        &unixfs,
-    )
+    encode_dag_pb(links.iter().map(|link| (&link.cid, link.name.as_str(), link.dag_bytes)), &unixfs)
 }
 
 /// One shard of a directory. A link with an empty name is another shard.
@@ -264,10 +233,8 @@ pub(super) fn encode_shard(fanout: u64, slots: &[(u64, Link)]) -> Encoded {
     write_bytes(&mut unixfs, 2, bits);
     write_number(&mut unixfs, 5, MURMUR3);
     write_number(&mut unixfs, 6, fanout);
-    let names: Vec<String> = slots
-        .iter()
-        .map(|(slot, link)| format!("{slot:0digits$X}{}", link.name))
-        .collect();
+    let names: Vec<String> =
+        slots.iter().map(|(slot, link)| format!("{slot:0digits$X}{}", link.name)).collect();
     let links = slots
         .iter()
         .zip(&names)
@@ -294,11 +261,7 @@ fn encode_dag_pb<'a>(
     write_bytes(&mut block, 1, unixfs);
     let cid = dag_pb_cid(Sha256Digest::of(&block));
     let dag_bytes = below_bytes + block.len() as u64;
-    Encoded {
-        cid,
-        block,
-        dag_bytes,
-    }
+    Encoded { cid, block, dag_bytes }
 }
 
 fn write_number(out: &mut Vec<u8>, field: u8, value: u64) {

@@ -25,11 +25,8 @@ impl ContentUri {
     /// The address of `path` below `root`. The path is plain text: `data/a b.csv`; empty means the root itself.
     pub fn new(root: Cid, path: &str) -> Result<Self> {
         super::check_cid(&root)?;
-        let path: Vec<String> = if path.is_empty() {
-            Vec::new()
-        } else {
-            path.split('/').map(str::to_owned).collect()
-        };
+        let path: Vec<String> =
+            if path.is_empty() { Vec::new() } else { path.split('/').map(str::to_owned).collect() };
         Self::checked(root, path).map_err(|reason| ContentError::InvalidUri {
             text: format!("{SCHEME}{root}/…"),
             reason,
@@ -52,14 +49,10 @@ impl ContentUri {
         if path.len() > SEGMENTS_MAX {
             return Err(format!("its path has more than {SEGMENTS_MAX} segments"));
         }
-        match path
-            .iter()
-            .find_map(|name| fault(name).map(|reason| (name, reason)))
-        {
-            Some((name, reason)) => Err(format!(
-                "`{}` cannot be in its path: {reason}",
-                name.escape_debug()
-            )),
+        match path.iter().find_map(|name| fault(name).map(|reason| (name, reason))) {
+            Some((name, reason)) => {
+                Err(format!("`{}` cannot be in its path: {reason}", name.escape_debug()))
+            }
             None => Ok(Self { root, path }),
         }
     }
@@ -67,10 +60,7 @@ impl ContentUri {
 
 impl From<Cid> for ContentUri {
     fn from(root: Cid) -> Self {
-        Self {
-            root,
-            path: Vec::new(),
-        }
+        Self { root, path: Vec::new() }
     }
 }
 

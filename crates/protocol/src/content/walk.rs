@@ -37,12 +37,7 @@ pub fn walk(
     limits: &Limits,
     visitor: &mut dyn Visitor,
 ) -> Result<()> {
-    let mut walk = Walk {
-        store,
-        budget: Budget::new(limits),
-        visitor,
-        contents: true,
-    };
+    let mut walk = Walk { store, budget: Budget::new(limits), visitor, contents: true };
     walk.run(root)
 }
 
@@ -67,12 +62,8 @@ impl Visitor for Survey {
 /// Checks names and budgets of everything below `root`; no content is read.
 pub(super) fn survey(store: &dyn BlockStore, root: &Cid, limits: &Limits) -> Result<Survey> {
     let mut survey = Survey::default();
-    let mut walk = Walk {
-        store,
-        budget: Budget::new(limits),
-        visitor: &mut survey,
-        contents: false,
-    };
+    let mut walk =
+        Walk { store, budget: Budget::new(limits), visitor: &mut survey, contents: false };
     walk.run(root)?;
     Ok(survey)
 }
@@ -94,28 +85,18 @@ pub fn cat(
             Ok(())
         }
         fn content(&mut self, part: &[u8]) -> Result<()> {
-            self.writer
-                .write_all(part)
-                .map_err(|source| ContentError::Stream {
-                    doing: "write the content of a file",
-                    source,
-                })
+            self.writer.write_all(part).map_err(|source| ContentError::Stream {
+                doing: "write the content of a file",
+                source,
+            })
         }
     }
     let mut cat = Cat { writer, bytes: 0 };
-    let mut walk = Walk {
-        store,
-        budget: Budget::new(limits),
-        visitor: &mut cat,
-        contents: true,
-    };
+    let mut walk = Walk { store, budget: Budget::new(limits), visitor: &mut cat, contents: true };
     match walk.load(file)? {
         Node::File(node) => walk.file("", node)?,
         Node::Directory(_) | Node::Shard(_) | Node::Symlink => {
-            return Err(ContentError::WrongKind {
-                path: file.to_string(),
-                wanted: "file",
-            });
+            return Err(ContentError::WrongKind { path: file.to_string(), wanted: "file" });
         }
     }
     Ok(cat.bytes)
@@ -157,6 +138,7 @@ impl Walk<'_> {
         if !self.contents && cid.codec() == RAW {
             let bytes =
                 block::size(self.store, cid)?.ok_or(ContentError::MissingBlock { cid: *cid })?;
+            self.budget.check_block(bytes)?;
             self.budget.spend_bytes(bytes)?;
             self.visitor.file(&path, bytes)?;
             return Ok(None);

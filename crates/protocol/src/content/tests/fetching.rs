@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use super::super::unixfs;
 use super::super::{
     CarWriter, ContentUri, DirStore, Durability, Fetch, add_dir, blocks, load, missing, resolve,
     write_car,
@@ -14,9 +15,7 @@ fn origin() -> (MemoryStore, Cid) {
     let place = tempfile::tempdir().unwrap();
     write_fixture_directory(place.path(), 1_500_000);
     let store = MemoryStore::default();
-    let root = add_dir(&store, place.path(), &Limits::default())
-        .unwrap()
-        .cid;
+    let root = add_dir(&store, place.path(), &Limits::default()).unwrap().cid;
     (store, root)
 }
 
@@ -39,18 +38,12 @@ fn each_block_is_asked_for_once_and_nothing_else() {
     loop {
         let wanted = fetch.wanted(&store, 2).unwrap();
         assert!(wanted.len() <= 2);
-        assert_eq!(
-            fetch.wanted(&store, 2).unwrap(),
-            wanted,
-            "asking again changes nothing"
-        );
+        assert_eq!(fetch.wanted(&store, 2).unwrap(), wanted, "asking again changes nothing");
         if wanted.is_empty() {
             break;
         }
         for cid in wanted {
-            fetch
-                .accept(&store, &cid, &load(&origin, &cid).unwrap())
-                .unwrap();
+            fetch.accept(&store, &cid, &load(&origin, &cid).unwrap()).unwrap();
             asked.push(cid);
         }
     }
@@ -61,11 +54,22 @@ fn each_block_is_asked_for_once_and_nothing_else() {
     assert_eq!(store.len(), origin.len());
     assert_eq!(
         fetch.bytes(),
-        order(&store, &root)
-            .iter()
-            .map(|cid| store.size(cid).unwrap().unwrap())
-            .sum::<u64>()
+        order(&store, &root).iter().map(|cid| store.size(cid).unwrap().unwrap()).sum::<u64>()
     );
+}
+
+#[test]
+fn a_block_that_is_linked_twice_is_asked_for_once() {
+    let origin = MemoryStore::default();
+    let file = put_raw(&origin, b"twice");
+    let root = put_node(&origin, unixfs::encode_directory(&[link("a", file), link("b", file)]));
+    let store = MemoryStore::default();
+    let mut fetch = Fetch::new(&ContentUri::from(root), Limits::default());
+    assert_eq!(fetch.wanted(&store, 9).unwrap(), [root]);
+    fetch.accept(&store, &root, &load(&origin, &root).unwrap()).unwrap();
+    assert_eq!(fetch.wanted(&store, 9).unwrap(), [file]);
+    fetch.accept(&store, &file, b"twice").unwrap();
+    assert_eq!(fetch.wanted(&store, 9).unwrap(), []);
 }
 
 #[test]
@@ -75,9 +79,7 @@ fn one_at_a_time_it_asks_depth_first() {
     let mut fetch = Fetch::new(&ContentUri::from(root), Limits::default());
     let mut asked = Vec::new();
     while let [cid] = fetch.wanted(&store, 1).unwrap()[..] {
-        fetch
-            .accept(&store, &cid, &load(&origin, &cid).unwrap())
-            .unwrap();
+        fetch.accept(&store, &cid, &load(&origin, &cid).unwrap()).unwrap();
         asked.push(cid);
     }
     assert_eq!(asked, order(&origin, &root));
@@ -91,33 +93,20 @@ fn a_path_needs_only_what_it_leads_to() {
     let mut fetch = Fetch::new(&uri, Limits::default());
     let mut asked = 0;
     while let [cid, ..] = fetch.wanted(&store, 16).unwrap()[..] {
-        fetch
-            .accept(&store, &cid, &load(&origin, &cid).unwrap())
-            .unwrap();
+        fetch.accept(&store, &cid, &load(&origin, &cid).unwrap()).unwrap();
         asked += 1;
     }
     // The root, `sub`, `deep`, and the file `x` in three blocks; not the other four files.
     assert_eq!((asked, store.len()), (6, 6));
     let deep = resolve(&store, &uri, &Limits::default()).unwrap();
-    assert_eq!(
-        Manifest::of_dag(&store, &deep, &Limits::default())
-            .unwrap()
-            .files()[0]
-            .path,
-        "x"
-    );
+    assert_eq!(Manifest::of_dag(&store, &deep, &Limits::default()).unwrap().files()[0].path, "x");
 
     for (path, error) in [
-        (
-            "sub/shallow",
-            format!("there is no `sub/shallow` in {root}"),
-        ),
+        ("sub/shallow", format!("there is no `sub/shallow` in {root}")),
         ("a.txt/x", "`a.txt` is not a directory".to_owned()),
     ] {
         let uri = ContentUri::new(root, path).unwrap();
-        let fetched = Fetch::new(&uri, Limits::default())
-            .wanted(&origin, 1)
-            .unwrap_err();
+        let fetched = Fetch::new(&uri, Limits::default()).wanted(&origin, 1).unwrap_err();
         assert_eq!(fetched.to_string(), error);
         let resolved = resolve(&origin, &uri, &Limits::default()).unwrap_err();
         assert_eq!(resolved.to_string(), error);
@@ -133,12 +122,8 @@ fn a_car_that_is_cut_off_is_resumed_block_by_block() {
     let store = MemoryStore::default();
     let uri = ContentUri::from(root);
     let mut fetch = Fetch::new(&uri, Limits::default());
-    let error = fetch
-        .accept_car(&store, &mut &car[..car.len() / 2])
-        .unwrap_err();
-    let ContentError::TruncatedCar { blocks } = error else {
-        panic!("{error:?}")
-    };
+    let error = fetch.accept_car(&store, &mut &car[..car.len() / 2]).unwrap_err();
+    let ContentError::TruncatedCar { blocks } = error else { panic!("{error:?}") };
     assert_eq!(store.len() as u64, blocks);
 
     // Another sitting, another process: it knows what is here from the store alone.
@@ -146,11 +131,7 @@ fn a_car_that_is_cut_off_is_resumed_block_by_block() {
     let rest = fetch.wanted(&store, 100).unwrap();
     assert!(!rest.contains(&root));
     let accepted = fetch.accept_car(&store, &mut car.as_slice()).unwrap();
-    assert_eq!(
-        accepted + blocks,
-        written.blocks,
-        "blocks that are here were taken again"
-    );
+    assert_eq!(accepted + blocks, written.blocks, "blocks that are here were taken again");
     assert_eq!(fetch.wanted(&store, 1).unwrap(), []);
 }
 
@@ -163,35 +144,19 @@ fn a_gateway_cannot_plant_other_blocks() {
     let store = MemoryStore::default();
     let mut fetch = Fetch::new(&uri, Limits::default());
     fetch.wanted(&store, 16).unwrap();
-    let error = fetch
-        .accept(&store, &block_cid(&planted), &planted)
-        .unwrap_err();
-    assert!(
-        matches!(error, ContentError::UnwantedBlock { .. }),
-        "{error:?}"
-    );
+    let error = fetch.accept(&store, &block_cid(&planted), &planted).unwrap_err();
+    assert!(matches!(error, ContentError::UnwantedBlock { .. }), "{error:?}");
     let error = fetch.accept(&store, &root, &planted).unwrap_err();
-    assert!(
-        matches!(error, ContentError::BlockMismatch { cid } if cid == root),
-        "{error:?}"
-    );
+    assert!(matches!(error, ContentError::BlockMismatch { cid } if cid == root), "{error:?}");
     assert!(store.is_empty());
-    assert_eq!(
-        fetch.wanted(&store, 16).unwrap(),
-        [root],
-        "the honest block is still wanted"
-    );
+    assert_eq!(fetch.wanted(&store, 16).unwrap(), [root], "the honest block is still wanted");
 
     let mut car = CarWriter::new(Vec::new(), &[root]).unwrap();
-    car.write_block(&root, &load(&origin, &root).unwrap())
-        .unwrap();
+    car.write_block(&root, &load(&origin, &root).unwrap()).unwrap();
     car.write_block(&block_cid(&planted), &planted).unwrap();
     let car = car.finish().unwrap().0;
     let error = fetch.accept_car(&store, &mut car.as_slice()).unwrap_err();
-    assert!(
-        matches!(error, ContentError::UnwantedBlock { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ContentError::UnwantedBlock { .. }), "{error:?}");
     assert_eq!(store.len(), 1);
 }
 
@@ -199,34 +164,10 @@ fn a_gateway_cannot_plant_other_blocks() {
 fn a_fetch_stays_within_its_budgets() {
     let (origin, root) = origin();
     for (limits, limit) in [
-        (
-            Limits {
-                bytes_max: 1_499_999,
-                ..Limits::default()
-            },
-            Limit::Bytes(1_499_999),
-        ),
-        (
-            Limits {
-                bytes_max: 1_500_000,
-                ..Limits::default()
-            },
-            Limit::Bytes(1_500_000),
-        ),
-        (
-            Limits {
-                blocks_max: 3,
-                ..Limits::default()
-            },
-            Limit::Blocks(3),
-        ),
-        (
-            Limits {
-                block_bytes_max: 1 << 19,
-                ..Limits::default()
-            },
-            Limit::BlockBytes(1 << 19),
-        ),
+        (Limits { bytes_max: 1_499_999, ..Limits::default() }, Limit::Bytes(1_499_999)),
+        (Limits { bytes_max: 1_500_000, ..Limits::default() }, Limit::Bytes(1_500_000)),
+        (Limits { blocks_max: 3, ..Limits::default() }, Limit::Blocks(3)),
+        (Limits { block_bytes_max: 1 << 19, ..Limits::default() }, Limit::BlockBytes(1 << 19)),
     ] {
         let store = MemoryStore::default();
         let mut fetch = Fetch::new(&ContentUri::from(root), limits);
@@ -235,9 +176,7 @@ fn a_fetch_stays_within_its_budgets() {
                 Ok(wanted) => wanted,
                 Err(error) => break error,
             };
-            let [cid] = wanted[..] else {
-                panic!("{limit:?} did not stop it")
-            };
+            let [cid] = wanted[..] else { panic!("{limit:?} did not stop it") };
             if let Err(error) = fetch.accept(&store, &cid, &load(&origin, &cid).unwrap()) {
                 break error;
             }
@@ -249,10 +188,7 @@ fn a_fetch_stays_within_its_budgets() {
 }
 
 fn order_kept(store: &MemoryStore, origin: &MemoryStore, root: &Cid) -> u64 {
-    order(origin, root)
-        .iter()
-        .filter_map(|cid| store.size(cid).unwrap())
-        .sum()
+    order(origin, root).iter().filter_map(|cid| store.size(cid).unwrap()).sum()
 }
 
 #[test]
@@ -273,10 +209,7 @@ fn a_store_in_a_directory_keeps_forgets_and_mends() {
     assert_eq!(store.get(&v0).unwrap(), store.get(&root).unwrap());
     assert!(store.has(&v0).unwrap());
     let expected = Manifest::of_dag(&origin, &root, &Limits::default()).unwrap();
-    assert_eq!(
-        Manifest::of_dag(&store, &root, &Limits::default()).unwrap(),
-        expected
-    );
+    assert_eq!(Manifest::of_dag(&store, &root, &Limits::default()).unwrap(), expected);
 
     // The disk damages the root: it is fetched again, and mended.
     let digest = hex::encode(root.hash().digest());
@@ -286,9 +219,7 @@ fn a_store_in_a_directory_keeps_forgets_and_mends() {
     fs::write(&file, &damaged).unwrap();
     let mut fetch = Fetch::new(&ContentUri::from(root), Limits::default());
     assert_eq!(fetch.wanted(&store, 16).unwrap(), [root]);
-    fetch
-        .accept(&store, &root, &load(&origin, &root).unwrap())
-        .unwrap();
+    fetch.accept(&store, &root, &load(&origin, &root).unwrap()).unwrap();
     assert_eq!(fetch.wanted(&store, 16).unwrap(), []);
     load(&store, &root).unwrap();
 
@@ -297,13 +228,8 @@ fn a_store_in_a_directory_keeps_forgets_and_mends() {
     assert!(!store.remove(&root).unwrap());
     assert_eq!(store.get(&root).unwrap(), None);
     let kept = block_cid(&grist(5, 5));
-    let freed = store
-        .sweep(|digest| digest.0 == kept.hash().digest())
-        .unwrap();
-    assert_eq!(
-        freed,
-        bytes - load(&origin, &root).unwrap().len() as u64 - 5
-    );
+    let freed = store.sweep(|digest| digest.0 == kept.hash().digest()).unwrap();
+    assert_eq!(freed, bytes - load(&origin, &root).unwrap().len() as u64 - 5);
     assert_eq!(store.bytes().unwrap(), 5);
     assert!(store.has(&kept).unwrap());
 }

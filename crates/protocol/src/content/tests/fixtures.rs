@@ -17,34 +17,13 @@ use super::{grist, write_file, write_fixture_directory};
 #[test]
 fn files_have_the_cids_of_other_tools() {
     let fixtures = [
-        (
-            0,
-            "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku",
-        ),
-        (
-            1,
-            "bafkreig2xu5p65u7a7vsszkad2yctf2oxorua6x5akzg3w2wj2s7r35ooi",
-        ),
-        (
-            100,
-            "bafkreiblr7gbowyqwqfhlqnazkkbylgucewemoxona6cfjffwdzx6bejqe",
-        ),
-        (
-            262_145,
-            "bafkreigfdt76dbyveredshkychgvmzq62no5d3xulctac6rnwxlzy7jxvy",
-        ),
-        (
-            1_048_576,
-            "bafkreibqxe5ues3ovlqemifgxl7b67vwwkvgf6yukuqqxvn6ivzq7j3x74",
-        ),
-        (
-            1_048_577,
-            "bafybeih5e537lsvucef3o2fpqor5pf55iijmfa7rlixbtmhkyjrf562luu",
-        ),
-        (
-            5_000_000,
-            "bafybeigt4o2pfs4d2grbbgsdlm3dljkxbcn5manvym3qsil4lwe5qoggwy",
-        ),
+        (0, "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"),
+        (1, "bafkreig2xu5p65u7a7vsszkad2yctf2oxorua6x5akzg3w2wj2s7r35ooi"),
+        (100, "bafkreiblr7gbowyqwqfhlqnazkkbylgucewemoxona6cfjffwdzx6bejqe"),
+        (262_145, "bafkreigfdt76dbyveredshkychgvmzq62no5d3xulctac6rnwxlzy7jxvy"),
+        (1_048_576, "bafkreibqxe5ues3ovlqemifgxl7b67vwwkvgf6yukuqqxvn6ivzq7j3x74"),
+        (1_048_577, "bafybeih5e537lsvucef3o2fpqor5pf55iijmfa7rlixbtmhkyjrf562luu"),
+        (5_000_000, "bafybeigt4o2pfs4d2grbbgsdlm3dljkxbcn5manvym3qsil4lwe5qoggwy"),
     ];
     for (bytes, cid) in fixtures {
         let store = MemoryStore::default();
@@ -73,10 +52,7 @@ fn a_directory_has_the_cid_of_other_tools() {
 
     fs::remove_dir(directory.join("empty")).unwrap();
     assert_eq!(
-        add_path(&store, &directory, &Limits::default())
-            .unwrap()
-            .cid
-            .to_string(),
+        add_path(&store, &directory, &Limits::default()).unwrap().cid.to_string(),
         "bafybeicr6ey2lnm3kifjji3bshngtrqvgcpzaafuj5ygqqzagdxvreutde"
     );
 }
@@ -85,18 +61,9 @@ fn a_directory_has_the_cid_of_other_tools() {
 fn a_directory_is_sharded_beyond_256_kib_exactly() {
     // 5,041 links of 52 bytes and 4 of data are 262,136 bytes; the first name is longer by what is given.
     let fixtures = [
-        (
-            0,
-            "bafybeifb2tvgi4mwrndtiw3eyd3oxypec62xtvfijw3hi3rwgirw4nqua4",
-        ),
-        (
-            8,
-            "bafybeiefm7hvjww57zb3zuafc23u4l3s3cyrrl5mcc5stgvegmd7ttuzum",
-        ),
-        (
-            9,
-            "bafybeifk5w3nqg4xrlazvrq3g55evjfvlhiodq3ptzcsblajpud4jk2mlm",
-        ),
+        (0, "bafybeifb2tvgi4mwrndtiw3eyd3oxypec62xtvfijw3hi3rwgirw4nqua4"),
+        (8, "bafybeiefm7hvjww57zb3zuafc23u4l3s3cyrrl5mcc5stgvegmd7ttuzum"),
+        (9, "bafybeifk5w3nqg4xrlazvrq3g55evjfvlhiodq3ptzcsblajpud4jk2mlm"),
     ];
     let place = tempfile::tempdir().unwrap();
     for number in 1..5041 {
@@ -116,19 +83,12 @@ fn a_directory_is_sharded_beyond_256_kib_exactly() {
 fn a_sharded_directory_has_the_cid_of_other_tools_and_every_path_leads_to_its_file() {
     let place = tempfile::tempdir().unwrap();
     for number in 0..6000 {
-        write_file(
-            place.path(),
-            &format!("file-{number}"),
-            number.to_string().as_bytes(),
-        );
+        write_file(place.path(), &format!("file-{number}"), number.to_string().as_bytes());
     }
     let store = MemoryStore::default();
     let limits = Limits::default();
     let root = add_dir(&store, place.path(), &limits).unwrap().cid;
-    assert_eq!(
-        root.to_string(),
-        "bafybeihkfzt2ncfavkkkbvjoql3uku5rfh7jkyesk2fpflycowxubizgti"
-    );
+    assert_eq!(root.to_string(), "bafybeihkfzt2ncfavkkkbvjoql3uku5rfh7jkyesk2fpflycowxubizgti");
     assert_eq!(list(&store, &root, &limits).unwrap().len(), 6000);
     for number in [0, 1, 4711, 5999] {
         let uri = ContentUri::new(root, &format!("file-{number}")).unwrap();
@@ -152,23 +112,13 @@ fn content_of_other_profiles_is_read() {
     write_fixture_directory(&directory, 3000);
     let sharded = place.path().join("sharded");
     for number in 0..40 {
-        write_file(
-            &sharded,
-            &format!("file-{number}"),
-            number.to_string().as_bytes(),
-        );
+        write_file(&sharded, &format!("file-{number}"), number.to_string().as_bytes());
     }
     let v0: &[u8] = include_bytes!("foreign/v0.car");
     let trickle: &[u8] = include_bytes!("foreign/trickle.car");
     let hamt8: &[u8] = include_bytes!("foreign/hamt8.car");
     let foreign = [
-        (
-            "v0",
-            v0,
-            &directory,
-            "QmVU1R7vHYDUXmqTL21jjSmUFysYpxq4LfL1w4cfTvvFd5",
-            55,
-        ),
+        ("v0", v0, &directory, "QmVU1R7vHYDUXmqTL21jjSmUFysYpxq4LfL1w4cfTvvFd5", 55),
         (
             "trickle",
             trickle,
@@ -188,30 +138,14 @@ fn content_of_other_profiles_is_read() {
         let store = MemoryStore::default();
         let root = parse_cid(root).unwrap();
         let imported = read_car(&store, &mut car, &limits).unwrap();
-        assert_eq!(
-            (imported.roots, imported.blocks),
-            (vec![root], blocks),
-            "{name}"
-        );
+        assert_eq!((imported.roots, imported.blocks), (vec![root], blocks), "{name}");
         assert_eq!(missing(&store, &root, &limits, 1).unwrap(), [], "{name}");
         let exported = place.path().join(name);
         export(&store, &root, &exported, &limits).unwrap();
         let manifest = Manifest::of_dir(expected, &limits).unwrap();
-        assert_eq!(
-            Manifest::of_dir(&exported, &limits).unwrap(),
-            manifest,
-            "{name}"
-        );
-        assert_eq!(
-            Manifest::of_dag(&store, &root, &limits).unwrap(),
-            manifest,
-            "{name}"
-        );
-        assert_eq!(
-            exported.join("empty").is_dir(),
-            expected.join("empty").is_dir(),
-            "{name}"
-        );
+        assert_eq!(Manifest::of_dir(&exported, &limits).unwrap(), manifest, "{name}");
+        assert_eq!(Manifest::of_dag(&store, &root, &limits).unwrap(), manifest, "{name}");
+        assert_eq!(exported.join("empty").is_dir(), expected.join("empty").is_dir(), "{name}");
     }
 }
 

@@ -19,22 +19,14 @@ fn files() -> impl Strategy<Value = BTreeMap<String, Vec<u8>>> {
     prop::collection::btree_map(path, content, 0..12).prop_map(|files| {
         // A path below another file would need a file that is a directory too.
         let paths: Vec<String> = files.keys().cloned().collect();
-        let is_directory = |path: &str| {
-            paths
-                .iter()
-                .any(|other| other.starts_with(&format!("{path}/")))
-        };
-        files
-            .into_iter()
-            .filter(|(path, _)| !is_directory(path))
-            .collect()
+        let is_directory =
+            |path: &str| paths.iter().any(|other| other.starts_with(&format!("{path}/")));
+        files.into_iter().filter(|(path, _)| !is_directory(path)).collect()
     })
 }
 
 fn read_back(directory: &Path, files: &BTreeMap<String, Vec<u8>>) -> bool {
-    files
-        .iter()
-        .all(|(path, content)| fs::read(directory.join(path)).unwrap() == *content)
+    files.iter().all(|(path, content)| fs::read(directory.join(path)).unwrap() == *content)
 }
 
 proptest! {
@@ -128,27 +120,15 @@ fn addresses_are_strict() {
     let cid = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
     for (text, path) in [
         (format!("ipfs://{cid}"), vec![]),
-        (
-            format!("ipfs://{cid}/data/train.csv"),
-            vec!["data", "train.csv"],
-        ),
-        (
-            format!("ipfs://{cid}/a%20b%2B/%E2%98%83"),
-            vec!["a b+", "☃"],
-        ),
-        (
-            "ipfs://QmVU1R7vHYDUXmqTL21jjSmUFysYpxq4LfL1w4cfTvvFd5/d".to_owned(),
-            vec!["d"],
-        ),
+        (format!("ipfs://{cid}/data/train.csv"), vec!["data", "train.csv"]),
+        (format!("ipfs://{cid}/a%20b%2B/%E2%98%83"), vec!["a b+", "☃"]),
+        ("ipfs://QmVU1R7vHYDUXmqTL21jjSmUFysYpxq4LfL1w4cfTvvFd5/d".to_owned(), vec!["d"]),
     ] {
         let uri: ContentUri = text.parse().unwrap();
         assert_eq!(uri.path(), path);
         assert_eq!(uri.to_string(), text);
         assert_eq!(serde_json::to_string(&uri).unwrap(), format!("\"{text}\""));
-        assert_eq!(
-            serde_json::from_str::<ContentUri>(&format!("\"{text}\"")).unwrap(),
-            uri
-        );
+        assert_eq!(serde_json::from_str::<ContentUri>(&format!("\"{text}\"")).unwrap(), uri);
     }
     for path in [
         "/",
@@ -169,10 +149,7 @@ fn addresses_are_strict() {
     ] {
         let text = format!("ipfs://{cid}{path}");
         let error = text.parse::<ContentUri>().unwrap_err();
-        assert!(
-            matches!(error, ContentError::InvalidUri { .. }),
-            "{text}: {error:?}"
-        );
+        assert!(matches!(error, ContentError::InvalidUri { .. }), "{text}: {error:?}");
     }
     for text in [
         "",
@@ -196,15 +173,10 @@ fn cids_are_strict() {
     let v1 = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
     let cid = parse_cid(v1).unwrap();
     for base in [Base::Base32Lower, Base::Base36Lower, Base::Base58Btc] {
-        assert_eq!(
-            parse_cid(&cid.to_string_of_base(base).unwrap()).unwrap(),
-            cid
-        );
+        assert_eq!(parse_cid(&cid.to_string_of_base(base).unwrap()).unwrap(), cid);
     }
     assert_eq!(
-        parse_cid("QmVU1R7vHYDUXmqTL21jjSmUFysYpxq4LfL1w4cfTvvFd5")
-            .unwrap()
-            .version(),
+        parse_cid("QmVU1R7vHYDUXmqTL21jjSmUFysYpxq4LfL1w4cfTvvFd5").unwrap().version(),
         cid::Version::V0
     );
     let mut longer = cid.to_bytes();
@@ -223,14 +195,8 @@ fn cids_are_strict() {
         &"b".repeat(1000),
     ] {
         let error = parse_cid(text).unwrap_err();
-        assert!(
-            matches!(error, ContentError::InvalidCid { .. }),
-            "{text}: {error:?}"
-        );
+        assert!(matches!(error, ContentError::InvalidCid { .. }), "{text}: {error:?}");
     }
     let sha1 = Cid::new_v1(0x55, multihash::Multihash::wrap(0x11, &[1; 20]).unwrap()).to_string();
-    assert!(matches!(
-        parse_cid(&sha1).unwrap_err(),
-        ContentError::UnsupportedHash { .. }
-    ));
+    assert!(matches!(parse_cid(&sha1).unwrap_err(), ContentError::UnsupportedHash { .. }));
 }
