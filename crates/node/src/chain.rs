@@ -1,0 +1,208 @@
+//! The chain through the node's own RPC endpoint: what the contract says of a job, and the few transactions that a
+//! node pays itself. About money the node believes this, and not the scheduler.
+
+use std::time::Duration;
+
+use alloy::eips::BlockId;
+use alloy::network::EthereumWallet;
+use alloy::primitives::{Address, U256};
+use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::rpc::types::BlockNumberOrTag;
+use gristmill_protocol::api::AttemptRef;
+use gristmill_protocol::contracts::{JobMarket, escrow_state};
+use gristmill_protocol::ids::{NodeId, ReceiptHash, TxHash};
+use gristmill_protocol::signing::{CompactSignature, Domain, Message};
+use gristmill_protocol::terms::Terms;
+use tokio::sync::Mutex;
+
+use crate::agent::Seen;
+use crate::key::NodeKey;
+
+/// The flag of the contract's slot that says that the node was called in.
+const FLAG_CALLED_IN: u8 = 1;
+/// The chain charges a tenth of unused gas, so limits are tight: the estimate and a twentieth.
+const GAS_PERCENT: u64 = 105;
+const RPC_TIMEOUT: Duration = Duration::from_secs(20);
+const MINED_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The contract, called as this node.
+pub struct Chain {
+    provider: DynProvider,
+    market: JobMarket::JobMarketInstance<DynProvider>,
+    domain: Domain,
+    key: NodeKey,
+    /// Transactions of one key follow each other, or two would take the same nonce.
+    sending: Mutex<()>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    #[error("`{0}` is not an RPC endpoint: write http://host:port or https://host")]
+    InvalidUrl(String),
+    #[error("the RPC endpoint does not answer: {0}")]
+    Unreachable(String),
+    #[error("the RPC endpoint is on chain {found}, but the configuration says {expected}")]
+    WrongChain { found: u64, expected: u64 },
+    #[error("there is no contract at {0} on this chain")]
+    NoContract(Address),
+    #[error("the contract refuses to {verb}: {reason}")]
+    Refused { verb: &'static str, reason: String },
+    #[error("the transaction {hash} to {verb} was mined and reverted")]
+    Reverted { verb: &'static str, hash: TxHash },
+    #[error("the contract's answer makes no sense: {0}")]
+    Nonsense(String),
+}
+
+fn unreachable(error: impl std::fmt::Display) -> ChainError {
+    ChainError::Unreachable(error.to_string())
+}
+
+impl Chain {
+    pub fn new(rpc_url: &str, domain: Domain, key: NodeKey) -> Result<Self, ChainError> {
+        let invalid = || ChainError::InvalidUrl(rpc_url.to_owned());
+        let url: reqwest::Url = rpc_url.parse().map_err(|_| invalid())?;
+        let http = reqwest::Client::builder().timeout(RPC_TIMEOUT).build().map_err(|_| invalid())?;
+        let wallet = EthereumWallet::from(key.signer());
+        // The nonce is asked of the chain each time: a cached one does not recover from a dropped transaction.
+        let provider = ProviderBuilder::new()
+            .disable_recommended_fillers()
+            .with_simple_nonce_management()
+            .with_gas_estimation()
+            .with_chain_id(domain.chain_id)
+            .wallet(wallet)
+            .connect_reqwest(http, url)
+            .erased();
+        let market = JobMarket::new(domain.contract, provider.clone());
+        Ok(Self { provider, market, domain, key, sending: Mutex::new(()) })
+    }
+
+    /// Makes sure that the endpoint is on the right chain and that the contract is there.
+    pub async fn check(&self) -> Result<(), ChainError> {
+        let found = self.provider.get_chain_id().await.map_err(unreachable)?;
+        if found != self.domain.chain_id {
+            return Err(ChainError::WrongChain { found, expected: self.domain.chain_id });
+        }
+        let code = self.provider.get_code_at(self.domain.contract).await.map_err(unreachable)?;
+        if code.is_empty() {
+            return Err(ChainError::NoContract(self.domain.contract));
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    /// The time of the newest block, in unix seconds.
+    pub async fn now(&self) -> Result<u64, ChainError> {
+        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await.map_err(unreachable)?;
+        block.map(|block| block.header.timestamp).ok_or_else(|| ChainError::Nonsense("it has no block".into()))
+    }
+
+    /// What the contract says of a job now.
+    pub async fn look(&self, terms: &Terms) -> Result<Seen, ChainError> {
+        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await.map_err(unreachable)?;
+        let block = block.ok_or_else(|| ChainError::Nonsense("it has no block".into()))?;
+        let at = BlockId::hash(block.header.hash);
+        let id = terms.id(&self.domain);
+        let slot = self.market.job(id.0).block(at).call().await.map_err(unreachable)?;
+        let state = escrow_state(slot.state)
+            .ok_or_else(|| ChainError::Nonsense(format!("state {}", slot.state)))?;
+        let (changed_at, assigned_at) = (slot.at.to::<u64>(), slot.assignedAt.to::<u64>());
+        let called_in = slot.flags & FLAG_CALLED_IN != 0;
+        let lease = if called_in { terms.grace_seconds } else { terms.lease_seconds };
+        let lease_end = changed_at
+            .saturating_add(lease.into())
+            .min(assigned_at.saturating_add(terms.attempt_seconds.into()));
+        Ok(Seen {
+            state,
+            node: slot.node,
+            attempt: slot.attempt,
+            lease_end,
+            called_in,
+            assigned_at,
+            at: changed_at,
+            now: block.header.timestamp,
+        })
+    }
+
+    /// The provider whose wallet enrolled this node, if any did and has not revoked it.
+    pub async fn provider_of(&self, node: NodeId) -> Result<Option<Address>, ChainError> {
+        let answer = self.market.node(node.0).call().await.map_err(unreachable)?;
+        Ok((!answer.provider.is_zero() && !answer.revoked).then_some(answer.provider))
+    }
+
+    pub async fn is_approved(
+        &self,
+        provider: Address,
+        scheduler: Address,
+        token: Address,
+    ) -> Result<bool, ChainError> {
+        Ok(self.market.approval(provider, scheduler, token).call().await.map_err(unreachable)?.approved)
+    }
+
+    /// What the node has for gas.
+    pub async fn balance(&self) -> Result<U256, ChainError> {
+        self.provider.get_balance(self.key.id().0).await.map_err(unreachable)
+    }
+
+    /// Says that the node lives and goes on.
+    pub async fn renew(&self, terms: &Terms, held: &AttemptRef) -> Result<TxHash, ChainError> {
+        // The chain's own clock counts: a renewal from the future is refused.
+        let issued_at = self.now().await?;
+        let message = Message::Renew { job_id: held.job_id, attempt: held.attempt, issued_at };
+        let signature = self.key.sign(&self.domain, &message);
+        let issued_at = alloy::primitives::aliases::U40::from(issued_at);
+        self.send("renew", self.market.renew(terms.into(), issued_at, (&signature).into())).await
+    }
+
+    /// Gives the attempt back.
+    pub async fn release(&self, terms: &Terms, held: &AttemptRef) -> Result<TxHash, ChainError> {
+        let message = Message::Release { job_id: held.job_id, attempt: held.attempt };
+        let signature = self.key.sign(&self.domain, &message);
+        self.send("release", self.market.release(terms.into(), (&signature).into())).await
+    }
+
+    /// Puts a result on chain without the scheduler.
+    pub async fn publish(
+        &self,
+        terms: &Terms,
+        receipt_hash: ReceiptHash,
+        signature: &CompactSignature,
+    ) -> Result<TxHash, ChainError> {
+        self.send("publish", self.market.publish(terms.into(), receipt_hash.0, signature.into())).await
+    }
+
+    /// Pays out what was held or published, after its window.
+    pub async fn claim(&self, terms: &Terms) -> Result<TxHash, ChainError> {
+        self.send("claim", self.market.claim(terms.into())).await
+    }
+
+    async fn send<D: alloy::contract::CallDecoder>(
+        &self,
+        verb: &'static str,
+        call: alloy::contract::CallBuilder<&DynProvider, D>,
+    ) -> Result<TxHash, ChainError> {
+        let _one_at_a_time = self.sending.lock().await;
+        let refused = |error: alloy::contract::Error| refusal(verb, &error);
+        let gas = call.estimate_gas().await.map_err(refused)?;
+        let gas = gas.saturating_mul(GAS_PERCENT).div_ceil(100);
+        let pending = call.gas(gas).send().await.map_err(refused)?;
+        let receipt = pending
+            .with_timeout(Some(MINED_TIMEOUT))
+            .get_receipt()
+            .await
+            .map_err(unreachable)?;
+        let hash = TxHash(receipt.transaction_hash);
+        if receipt.status() { Ok(hash) } else { Err(ChainError::Reverted { verb, hash }) }
+    }
+}
+
+/// A refusal in the contract's own words where it has some.
+fn refusal(verb: &'static str, error: &alloy::contract::Error) -> ChainError {
+    match error.as_decoded_interface_error::<JobMarket::JobMarketErrors>() {
+        Some(reason) => ChainError::Refused { verb, reason: format!("{reason:?}") },
+        None => ChainError::Unreachable(error.to_string()),
+    }
+}
