@@ -78,9 +78,10 @@ pub fn router(app: &App) -> Router {
             let detail = format!("{} does not know {method}", head(uri.path()));
             Refusal::new(ErrorCode::MethodNotAllowed, detail)
         })
+        .merge(info::for_operators())
         .layer(from_fn_with_state(app.clone(), auth::identify))
-        // Signs of life are for whoever runs this, and must not wait for anything.
-        .merge(info::signs_of_life())
+        // Whether the process lives must not depend on anything.
+        .merge(info::alive())
         .layer(CatchPanicLayer::custom(|_| {
             Refusal::new(ErrorCode::Internal, "the scheduler failed on this request").into_response()
         }))

@@ -207,7 +207,8 @@ struct Publication {
     jobs: BTreeSet<JobId>,
     intents: bool,
     verifications: bool,
-    due: bool,
+    /// The earliest time at which something of it is due.
+    due_at: Option<Timestamp>,
 }
 
 /// Why a turn left no trace.
@@ -346,8 +347,8 @@ impl Runner {
         if publication.verifications {
             self.wake.verifier.notify_one();
         }
-        if publication.due {
-            self.wake.timer.notify_one();
+        if let Some(due_at) = publication.due_at {
+            self.wake.timer.due(due_at);
         }
     }
 }
@@ -359,8 +360,9 @@ impl Publication {
         self.jobs.extend(changes.events.iter().map(|event| event.job_id));
         self.intents |= !changes.intents.is_empty();
         self.verifications |= !changes.verifications.is_empty();
-        self.due |= changes.jobs.iter().any(|job| job.due_at.is_some())
-            || changes.nodes.iter().any(|node| node.due_at.is_some());
+        let jobs = changes.jobs.iter().filter_map(|job| job.due_at);
+        let nodes = changes.nodes.iter().filter_map(|node| node.due_at);
+        self.due_at = self.due_at.into_iter().chain(jobs).chain(nodes).min();
     }
 }
 

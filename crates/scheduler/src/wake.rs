@@ -4,22 +4,56 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_protocol::ids::{JobId, NodeId};
+use gristmill_protocol::time::Timestamp;
 use tokio::sync::Notify;
+use tokio::sync::futures::{Notified, OwnedNotified};
 
 /// All waiters of this process.
 #[derive(Default)]
 pub struct Wake {
     nodes: Waiters<NodeId>,
     jobs: Waiters<JobId>,
-    /// Something has a new `due_at`.
-    pub timer: Notify,
+    pub timer: TimerWake,
     /// An intent was planned.
     pub chain_sender: Notify,
     /// A report waits to be verified.
     pub verifier: Notify,
+}
+
+/// When the timer looks next, so that it is woken only for what is due before that.
+pub struct TimerWake {
+    looks_at_ms: AtomicU64,
+    notify: Notify,
+}
+
+impl Default for TimerWake {
+    fn default() -> Self {
+        Self { looks_at_ms: AtomicU64::new(u64::MAX), notify: Notify::new() }
+    }
+}
+
+impl TimerWake {
+    /// Something is due at `at`.
+    pub fn due(&self, at: Timestamp) {
+        if at.0 < self.looks_at_ms.load(Ordering::SeqCst) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// The timer is about to look: until it says when it looks next, everything that becomes due wakes it.
+    pub fn looking(&self) -> Notified<'_> {
+        self.looks_at_ms.store(u64::MAX, Ordering::SeqCst);
+        self.notify.notified()
+    }
+
+    /// The timer has looked, and sleeps until `at`.
+    pub fn sleeping(&self, at: Timestamp) {
+        self.looks_at_ms.store(at.0, Ordering::SeqCst);
+    }
 }
 
 impl Wake {
@@ -88,7 +122,7 @@ pub struct Waiter<'w, K: Copy + Eq + Hash> {
 
 impl<K: Copy + Eq + Hash> Waiter<'_, K> {
     /// A future that ends at the next wake after this call. Call it, look at the store, then await it.
-    pub fn woken(&self) -> tokio::sync::futures::OwnedNotified {
+    pub fn woken(&self) -> OwnedNotified {
         let notify = self.notify.as_ref().expect("taken on drop only");
         // `notified` counts every `notify_waiters` from its creation on, polled or not.
         Arc::clone(notify).notified_owned()
@@ -120,6 +154,21 @@ mod tests {
         let woken = waiter.woken();
         wake.node(node(1));
         woken.await;
+    }
+
+    #[tokio::test]
+    async fn the_timer_is_woken_only_for_what_is_due_before_it_looks_again() {
+        let timer = TimerWake::default();
+        let mut woken = Box::pin(timer.looking());
+        timer.sleeping(Timestamp(100));
+        timer.due(Timestamp(100));
+        assert!(futures_util::poll!(&mut woken).is_pending());
+        timer.due(Timestamp(99));
+        assert!(futures_util::poll!(&mut woken).is_ready());
+        let mut woken = Box::pin(timer.looking());
+        timer.due(Timestamp(5000));
+        timer.sleeping(Timestamp(100));
+        assert!(futures_util::poll!(&mut woken).is_ready(), "it may have looked before that was there");
     }
 
     #[tokio::test]

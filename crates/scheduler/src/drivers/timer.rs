@@ -37,7 +37,7 @@ impl Timer {
         let mut purge_at = Timestamp::default();
         while !stop.is_cancelled() {
             // Before looking, so that a row that becomes due meanwhile wakes us.
-            let changed = self.wake.timer.notified();
+            let changed = self.wake.timer.looking();
             let now = self.clock.now();
             if purge_at <= now {
                 purge_at = now.plus_millis(PURGE_MS);
@@ -52,10 +52,12 @@ impl Timer {
                     now.plus_millis(RETRY_MS)
                 }
             };
+            let next = next.min(purge_at);
+            self.wake.timer.sleeping(next);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = changed => {}
-                () = self.clock.sleep_until(next.min(purge_at)) => {}
+                () = self.clock.sleep_until(next) => {}
             }
         }
     }

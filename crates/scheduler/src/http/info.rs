@@ -23,12 +23,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(info))
 }
 
-/// For whoever runs this: not part of the API, and never limited.
-pub(super) fn signs_of_life() -> Router<App> {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+/// For whoever runs this: not part of the API.
+pub(super) fn for_operators() -> Router<App> {
+    Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics))
+}
+
+pub(super) fn alive() -> Router<App> {
+    Router::new().route("/healthz", get(|| async { "ok\n" }))
 }
 
 /// What this scheduler is, and what it asks of jobs.
