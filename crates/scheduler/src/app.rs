@@ -82,13 +82,15 @@ impl App {
         let failed = |path: PathBuf| {
             move |error| StartError::Folder { path: path.display().to_string(), error }
         };
-        let content = ContentStore::open(&folder("content"), config.content).map_err(failed(folder("content")))?;
+        let content = ContentStore::open(&folder("content"), config.content)
+            .map_err(failed(folder("content")))?;
         let logs = Logs::open(&folder("logs")).map_err(failed(folder("logs")))?;
         let nonce_key = nonce_key(&*store)?;
         let wake = Arc::new(Wake::default());
         let policy = config.policy(scheduler);
-        let (turns, thread) = Turns::start(store.writer()?, policy, clock.clone(), Arc::clone(&wake))
-            .map_err(StartError::Thread)?;
+        let (turns, thread) =
+            Turns::start(store.writer()?, policy, clock.clone(), Arc::clone(&wake))
+                .map_err(StartError::Thread)?;
         let app = Self(Arc::new(Parts {
             store,
             turns,
@@ -123,5 +125,8 @@ fn nonce_key(store: &dyn Store) -> Result<[u8; 32], StoreError> {
         stored = rows.setting("nonce_key", &fresh)?;
         Ok(())
     })?;
-    stored.try_into().map_err(|_| StoreError::Corrupt { table: "settings", problem: "nonce_key is not 32 bytes".into() })
+    stored.try_into().map_err(|_| StoreError::Corrupt {
+        table: "settings",
+        problem: "nonce_key is not 32 bytes".into(),
+    })
 }

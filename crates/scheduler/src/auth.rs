@@ -53,7 +53,9 @@ pub enum LoginError {
     UnknownNonce,
     #[error("the nonce was used before: ask for another one")]
     UsedNonce,
-    #[error("the message was issued at another time than now, or has expired: check the clock of this machine")]
+    #[error(
+        "the message was issued at another time than now, or has expired: check the clock of this machine"
+    )]
     WrongTime,
     #[error("the signature must be 65 bytes: 0x and 130 hexadecimal digits")]
     MalformedSignature,
@@ -77,7 +79,10 @@ pub fn new_nonce(key: &[u8; 32], now: Timestamp) -> (String, Timestamp) {
 /// When a nonce of ours expires; nothing for any other text.
 fn nonce_expiry(key: &[u8; 32], nonce: &str) -> Option<Timestamp> {
     let nonce: [u8; 32] = hex::decode(nonce).ok()?.try_into().ok()?;
-    let same = seal(key, &nonce[..16]).iter().zip(&nonce[16..]).fold(0, |difference, (a, b)| difference | (a ^ b));
+    let same = seal(key, &nonce[..16])
+        .iter()
+        .zip(&nonce[16..])
+        .fold(0, |difference, (a, b)| difference | (a ^ b));
     let expires_at = u64::from_be_bytes(nonce[8..16].try_into().expect("a slice of 8 bytes"));
     (same == 0).then_some(Timestamp(expires_at))
 }
@@ -95,7 +100,8 @@ pub fn verify(text: &str, signature: &str, expected: Expected<'_>) -> Result<Ver
     if text.len() > MESSAGE_BYTES_MAX {
         return Err(LoginError::Malformed(format!("it is longer than {MESSAGE_BYTES_MAX} bytes")));
     }
-    let message: Message = text.parse().map_err(|error| LoginError::Malformed(format!("{error}")))?;
+    let message: Message =
+        text.parse().map_err(|error| LoginError::Malformed(format!("{error}")))?;
     let domain = domain_of(expected.public_url);
     let uri = message.uri.as_str().trim_end_matches('/');
     if message.domain.as_str() != domain || uri != expected.public_url {
@@ -103,27 +109,37 @@ pub fn verify(text: &str, signature: &str, expected: Expected<'_>) -> Result<Ver
         return Err(LoginError::WrongDomain { found, expected: expected.public_url.to_owned() });
     }
     if message.chain_id != expected.chain_id {
-        return Err(LoginError::WrongChain { found: message.chain_id, expected: expected.chain_id });
+        return Err(LoginError::WrongChain {
+            found: message.chain_id,
+            expected: expected.chain_id,
+        });
     }
-    let nonce_expires_at = nonce_expiry(expected.nonce_key, &message.nonce).ok_or(LoginError::UnknownNonce)?;
+    let nonce_expires_at =
+        nonce_expiry(expected.nonce_key, &message.nonce).ok_or(LoginError::UnknownNonce)?;
     if nonce_expires_at <= expected.now {
         return Err(LoginError::UnknownNonce);
     }
     let now_ms = i128::from(expected.now.0);
-    let millis = |stamp: &signinwithethereum::TimeStamp| stamp.as_ref().unix_timestamp_nanos() / 1_000_000;
+    let millis =
+        |stamp: &signinwithethereum::TimeStamp| stamp.as_ref().unix_timestamp_nanos() / 1_000_000;
     let issued_ms = millis(&message.issued_at);
-    let current = issued_ms >= now_ms - i128::from(NONCE_MS) && issued_ms <= now_ms + i128::from(SKEW_MS);
+    let current =
+        issued_ms >= now_ms - i128::from(NONCE_MS) && issued_ms <= now_ms + i128::from(SKEW_MS);
     let expired = message.expiration_time.as_ref().is_some_and(|at| millis(at) <= now_ms);
-    let early = message.not_before.as_ref().is_some_and(|at| millis(at) > now_ms + i128::from(SKEW_MS));
+    let early =
+        message.not_before.as_ref().is_some_and(|at| millis(at) > now_ms + i128::from(SKEW_MS));
     if !current || expired || early {
         return Err(LoginError::WrongTime);
     }
     let address = Address::from(message.address);
-    let bytes: Option<[u8; 65]> =
-        signature.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok()).and_then(|bytes| bytes.try_into().ok());
+    let bytes: Option<[u8; 65]> = signature
+        .strip_prefix("0x")
+        .and_then(|digits| hex::decode(digits).ok())
+        .and_then(|bytes| bytes.try_into().ok());
     let bytes = bytes.ok_or(LoginError::MalformedSignature)?;
     // Over the bytes as they came, so that no difference in how a message is read and written can matter.
-    let signer = Signature::try_from(&bytes[..]).ok().and_then(|it| it.recover_address_from_msg(text).ok());
+    let signer =
+        Signature::try_from(&bytes[..]).ok().and_then(|it| it.recover_address_from_msg(text).ok());
     if signer != Some(address) {
         return Err(LoginError::WrongSigner(address));
     }
@@ -171,24 +187,36 @@ mod tests {
         let (foreign, _) = new_nonce(&[8; 32], NOW);
         let (expired, _) = new_nonce(&KEY, Timestamp(NOW.0 - NONCE_MS));
         let issued = "2026-11-24T08:00:00Z";
-        let write = |url: &str, chain, nonce: &str, issued: &str| login::message(url, signer.address(), chain, nonce, issued);
+        let write = |url: &str, chain, nonce: &str, issued: &str| {
+            login::message(url, signer.address(), chain, nonce, issued)
+        };
         let good = write(URL, 4439, &nonce, issued);
         let verified = verify(&good, &sign(&signer, &good), expected()).unwrap();
         assert_eq!((verified.address, verified.nonce.as_str()), (signer.address(), nonce.as_str()));
 
         type Check = fn(&LoginError) -> bool;
         let refused: &[(String, Check)] = &[
-            (write("http://evil.example", 4439, &nonce, issued), |e| matches!(e, LoginError::WrongDomain { .. })),
-            (good.replacen("URI: http://127", "URI: http://227", 1), |e| matches!(e, LoginError::WrongDomain { .. })),
-            (write(URL, 1, &nonce, issued), |e| matches!(e, LoginError::WrongChain { found: 1, expected: 4439 })),
+            (write("http://evil.example", 4439, &nonce, issued), |e| {
+                matches!(e, LoginError::WrongDomain { .. })
+            }),
+            (good.replacen("URI: http://127", "URI: http://227", 1), |e| {
+                matches!(e, LoginError::WrongDomain { .. })
+            }),
+            (write(URL, 1, &nonce, issued), |e| {
+                matches!(e, LoginError::WrongChain { found: 1, expected: 4439 })
+            }),
             (write(URL, 4439, "abcdefgh", issued), |e| *e == LoginError::UnknownNonce),
             (write(URL, 4439, &foreign, issued), |e| *e == LoginError::UnknownNonce),
             (write(URL, 4439, &expired, issued), |e| *e == LoginError::UnknownNonce),
             (write(URL, 4439, &nonce, "2026-11-24T07:49:59Z"), |e| *e == LoginError::WrongTime),
             (write(URL, 4439, &nonce, "2026-11-24T08:02:01Z"), |e| *e == LoginError::WrongTime),
-            (format!("{good}\nExpiration Time: 2026-11-24T08:00:00Z"), |e| *e == LoginError::WrongTime),
+            (format!("{good}\nExpiration Time: 2026-11-24T08:00:00Z"), |e| {
+                *e == LoginError::WrongTime
+            }),
             (format!("{good}\nNot Before: 2026-11-24T09:00:00Z"), |e| *e == LoginError::WrongTime),
-            (good.replacen("Version: 1", "Version: 2", 1), |e| matches!(e, LoginError::Malformed(_))),
+            (good.replacen("Version: 1", "Version: 2", 1), |e| {
+                matches!(e, LoginError::Malformed(_))
+            }),
             ("hello".into(), |e| matches!(e, LoginError::Malformed(_))),
             ("x".repeat(MESSAGE_BYTES_MAX + 1), |e| matches!(e, LoginError::Malformed(_))),
         ];
@@ -197,13 +225,19 @@ mod tests {
             assert!(check(&error), "{text}\n{error}");
         }
         for signature in [sign(&other, &good), sign(&signer, "another text")] {
-            assert_eq!(verify(&good, &signature, expected()), Err(LoginError::WrongSigner(signer.address())));
+            assert_eq!(
+                verify(&good, &signature, expected()),
+                Err(LoginError::WrongSigner(signer.address()))
+            );
         }
         for signature in ["", "0x", "0x12", "zz"] {
             assert_eq!(verify(&good, signature, expected()), Err(LoginError::MalformedSignature));
         }
         let zeros = format!("0x{}", "00".repeat(65));
-        assert_eq!(verify(&good, &zeros, expected()), Err(LoginError::WrongSigner(signer.address())));
+        assert_eq!(
+            verify(&good, &zeros, expected()),
+            Err(LoginError::WrongSigner(signer.address()))
+        );
     }
 
     #[test]

@@ -102,7 +102,9 @@ impl Hand {
     /// Waits until the wall clock shows `until`, which is `left_ms` away, or for a long while.
     async fn reach(&self, until: Timestamp, left_ms: u64) {
         match self {
-            Self::System => tokio::time::sleep(Duration::from_millis(left_ms.min(SLEEP_MS_MAX))).await,
+            Self::System => {
+                tokio::time::sleep(Duration::from_millis(left_ms.min(SLEEP_MS_MAX))).await
+            }
             Self::Manual(hand) => {
                 let mut hand = hand.subscribe();
                 // The sender lives in `self`, so the wait ends only by time.

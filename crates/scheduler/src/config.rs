@@ -132,7 +132,9 @@ impl Config {
         let mut merged: toml::Table = DEFAULT_CONFIG.parse().map_err(malformed)?;
         merge(&mut merged, given);
         let mut config: Self = toml::Value::Table(merged).try_into().map_err(malformed)?;
-        for path in [&mut config.data_dir, &mut config.chain.deployment, &mut config.signer.keystore] {
+        for path in
+            [&mut config.data_dir, &mut config.chain.deployment, &mut config.signer.keystore]
+        {
             *path = folder.join(&*path);
         }
         config.public_url = config.public_url.trim_end_matches('/').to_owned();
@@ -142,7 +144,11 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let invalid = |field, value: &dyn std::fmt::Display, problem: &str| {
-            Err(ConfigError::Invalid { field, value: value.to_string(), problem: problem.to_owned() })
+            Err(ConfigError::Invalid {
+                field,
+                value: value.to_string(),
+                problem: problem.to_owned(),
+            })
         };
         let is_url = |text: &str| {
             let parsed = reqwest::Url::parse(text).ok();
@@ -150,7 +156,11 @@ impl Config {
         };
         // The login message names host and port, so nothing may follow them.
         if !is_url(&self.public_url) || !self.public_url.ends_with(domain_of(&self.public_url)) {
-            return invalid("public_url", &self.public_url, "write http://host:port or https://host, without a path");
+            return invalid(
+                "public_url",
+                &self.public_url,
+                "write http://host:port or https://host, without a path",
+            );
         }
         if self.chain.rpc_urls.is_empty() {
             return invalid("chain.rpc_urls", &"[]", "name at least one RPC endpoint");
@@ -161,10 +171,18 @@ impl Config {
             }
         }
         if self.market.fee_bps > 10_000 {
-            return invalid("market.fee_bps", &self.market.fee_bps, "10,000 is the whole bounty; write at most that");
+            return invalid(
+                "market.fee_bps",
+                &self.market.fee_bps,
+                "10,000 is the whole bounty; write at most that",
+            );
         }
         if self.market.strategy == Strategy::Reputation {
-            return invalid("market.strategy", &"reputation", "not supported by this version: write best_fit, round_robin or cheapest");
+            return invalid(
+                "market.strategy",
+                &"reputation",
+                "not supported by this version: write best_fit, round_robin or cheapest",
+            );
         }
         for (field, value, least, most) in [
             ("chain.finality_depth", self.chain.finality_depth, 1, 10_000),
@@ -225,12 +243,16 @@ mod tests {
 
     #[test]
     fn a_file_needs_only_what_differs_and_paths_start_at_its_folder() {
-        let config = parse("public_url = \"https://mill.example/\"\n[market]\nfee_bps = 7\n").unwrap();
+        let config =
+            parse("public_url = \"https://mill.example/\"\n[market]\nfee_bps = 7\n").unwrap();
         assert_eq!(config.market.fee_bps, 7);
         assert_eq!(config.market.silence_ms, 15_000);
         assert_eq!(config.public_url, "https://mill.example");
         assert_eq!(config.data_dir, Path::new("/etc/gristmill/scheduler-data"));
-        assert_eq!(parse("data_dir = \"/var/lib/mill\"").unwrap().data_dir, Path::new("/var/lib/mill"));
+        assert_eq!(
+            parse("data_dir = \"/var/lib/mill\"").unwrap().data_dir,
+            Path::new("/var/lib/mill")
+        );
     }
 
     #[test]

@@ -56,7 +56,9 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
     match rpc.check(&app.deployment, app.scheduler).await {
         Ok(()) => {}
         // Whoever starts a machine starts everything at once: the chain may be there a moment later.
-        Err(error @ WrongChain::Call(_)) => tracing::warn!(%error, "the chain cannot be checked yet"),
+        Err(error @ WrongChain::Call(_)) => {
+            tracing::warn!(%error, "the chain cannot be checked yet")
+        }
         Err(
             error @ (WrongChain::ChainId { .. }
             | WrongChain::NoContract(_)

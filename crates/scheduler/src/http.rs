@@ -83,7 +83,8 @@ pub fn router(app: &App) -> Router {
         // Whether the process lives must not depend on anything.
         .merge(info::alive())
         .layer(CatchPanicLayer::custom(|_| {
-            Refusal::new(ErrorCode::Internal, "the scheduler failed on this request").into_response()
+            Refusal::new(ErrorCode::Internal, "the scheduler failed on this request")
+                .into_response()
         }))
         .layer(map_response(as_problem))
         .layer(TraceLayer::new_for_http())
@@ -103,8 +104,10 @@ pub fn openapi_json() -> String {
 /// Makes a problem document of a refusal by a library, such as an unreadable parameter.
 async fn as_problem(response: Response) -> Response {
     let status = response.status();
-    let is_problem =
-        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/problem+json");
     if is_problem || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
@@ -128,7 +131,6 @@ async fn as_problem(response: Response) -> Response {
 fn head(text: &str) -> String {
     text.chars().take(120).collect()
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -53,7 +53,13 @@ impl Logs {
 
     /// Appends what of `chunk`, which starts at `offset`, is not there yet. Returns where the next chunk starts; what is
     /// before that is on the disk.
-    pub fn append(&self, id: LogId, offset: u64, chunk: &[u8], limit_bytes: u64) -> Result<u64, LogError> {
+    pub fn append(
+        &self,
+        id: LogId,
+        offset: u64,
+        chunk: &[u8],
+        limit_bytes: u64,
+    ) -> Result<u64, LogError> {
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
         let lock = &self.locks[(hasher.finish() % LOCKS as u64) as usize];
@@ -71,7 +77,9 @@ impl Logs {
             return Err(LogError::Full { bytes: length, limit_bytes });
         }
         let path = self.path(id);
-        if length == 0 && let Some(folder) = path.parent() {
+        if length == 0
+            && let Some(folder) = path.parent()
+        {
             std::fs::create_dir_all(folder)?;
         }
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;
@@ -117,7 +125,11 @@ mod tests {
     use super::*;
 
     fn id(attempt: u16) -> LogId {
-        LogId { job: JobId([7; 32].into()), attempt: AttemptNumber(attempt), node: NodeId([1; 20].into()) }
+        LogId {
+            job: JobId([7; 32].into()),
+            attempt: AttemptNumber(attempt),
+            node: NodeId([1; 20].into()),
+        }
     }
 
     #[test]

@@ -15,7 +15,9 @@ use gristmill_scheduler::{drivers, openapi_json, run, telemetry};
 ///
 /// A scheduler can never take, redirect or freeze the money of a job: it gets its fee, and only when a result is paid.
 #[derive(Parser)]
-#[command(version, after_help = "Examples:
+#[command(
+    version,
+    after_help = "Examples:
   gristmill-scheduler config > scheduler.toml     write a configuration, then edit it
   gristmill-scheduler check                       is everything there: files, key, chain, contract?
   gristmill-scheduler                             run
@@ -24,10 +26,17 @@ use gristmill_scheduler::{drivers, openapi_json, run, telemetry};
 The password of the keystore is in the environment:
   GRISTMILL_SCHEDULER_KEYSTORE_PASSWORD=… gristmill-scheduler
 
-Signs of life: /healthz (the process), /readyz (database and chain), /metrics (Prometheus).")]
+Signs of life: /healthz (the process), /readyz (database and chain), /metrics (Prometheus)."
+)]
 struct Cli {
     /// The configuration file. Without one that exists, `run` and `check` say how to write it.
-    #[arg(long, short, global = true, default_value = "scheduler.toml", env = "GRISTMILL_SCHEDULER_CONFIG")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        default_value = "scheduler.toml",
+        env = "GRISTMILL_SCHEDULER_CONFIG"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Option<Verb>,
@@ -94,7 +103,10 @@ fn write_out(text: &str) -> anyhow::Result<()> {
 
 fn read_config(path: &std::path::Path) -> anyhow::Result<Config> {
     Config::read(path).with_context(|| {
-        format!("no usable configuration; `gristmill-scheduler config > {}` writes one to start from", path.display())
+        format!(
+            "no usable configuration; `gristmill-scheduler config > {}` writes one to start from",
+            path.display()
+        )
     })
 }
 
@@ -105,8 +117,12 @@ async fn check(config: &Config) -> anyhow::Result<()> {
     println!("deployment      chain {}, contract {}", deployment.chain_id, deployment.contract);
     let signer = run::open_keystore(config)?;
     println!("key             {}", signer.address());
-    let (found, known) = (SqliteStore::migrated_to(&run::database_path(config))?, SqliteStore::migrations_known());
-    anyhow::ensure!(found <= known, "the database has migration {found}; this program knows {known}: update it");
+    let (found, known) =
+        (SqliteStore::migrated_to(&run::database_path(config))?, SqliteStore::migrations_known());
+    anyhow::ensure!(
+        found <= known,
+        "the database has migration {found}; this program knows {known}: update it"
+    );
     println!("database        migration {found} of {known}");
     drivers::check_chain(&config.chain.rpc_urls, &deployment, signer.address()).await?;
     println!("chain           ok");

@@ -63,7 +63,10 @@ impl RateLimiter {
     }
 
     fn level(&self, bucket: Bucket, now: Timestamp) -> u64 {
-        bucket.level.saturating_add(now.millis_since(bucket.at).saturating_mul(self.per_ms)).min(self.capacity)
+        bucket
+            .level
+            .saturating_add(now.millis_since(bucket.at).saturating_mul(self.per_ms))
+            .min(self.capacity)
     }
 }
 
@@ -85,7 +88,11 @@ mod tests {
         assert_eq!([0, 0, 0, 0].map(|at| taken(one, at)), [true, true, true, false]);
         assert!(taken(two, 0));
         assert_eq!([499, 500, 501].map(|at| taken(one, at)), [false, true, false], "two a second");
-        assert_eq!([9000, 9000, 9000, 9000].map(|at| taken(one, at)), [true, true, true, false], "never above the burst");
+        assert_eq!(
+            [9000, 9000, 9000, 9000].map(|at| taken(one, at)),
+            [true, true, true, false],
+            "never above the burst"
+        );
     }
 
     #[test]
@@ -96,7 +103,10 @@ mod tests {
         }
         assert_eq!(limiter.buckets.lock().unwrap().len(), BUCKETS_MAX);
         assert!(!limiter.take(Payer::Peer([250, 0, 0, 1].into()), Timestamp(0)));
-        assert!(limiter.take(Payer::Peer([250, 0, 0, 1].into()), Timestamp(1000)), "full buckets are forgotten");
+        assert!(
+            limiter.take(Payer::Peer([250, 0, 0, 1].into()), Timestamp(1000)),
+            "full buckets are forgotten"
+        );
         assert_eq!(limiter.buckets.lock().unwrap().len(), 1);
     }
 }

@@ -23,7 +23,9 @@ use crate::telemetry;
 pub enum RunError {
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
-    #[error("the environment variable {PASSWORD_VARIABLE} is not set: it holds the password of the keystore")]
+    #[error(
+        "the environment variable {PASSWORD_VARIABLE} is not set: it holds the password of the keystore"
+    )]
     NoPassword,
     #[error("cannot open the keystore {path}: is it a keystore, and the password right?")]
     Keystore {
@@ -84,7 +86,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
     create_data_dir(&config)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database_path(&config))?);
     let address = config.listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| RunError::Listen { address, error })?;
+    let listener =
+        TcpListener::bind(address).await.map_err(|error| RunError::Listen { address, error })?;
     let (app, turns) = App::start(config, store, Clock::system(), deployment, signer.address())?;
     let drivers = drivers::start(&app, signer).await?;
     tracing::info!(
@@ -96,7 +99,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         "the scheduler is running"
     );
     let serving = tokio::spawn({
-        let (router, limits, stopping) = (http::router(&app), app.config.limits.clone(), app.stopping.clone());
+        let (router, limits, stopping) =
+            (http::router(&app), app.config.limits.clone(), app.stopping.clone());
         async move { server::serve(listener, router, &limits, stopping).await }
     });
     stop.await;

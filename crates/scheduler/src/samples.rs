@@ -67,7 +67,13 @@ pub(crate) fn token(byte: u8) -> LeaseToken {
 }
 
 pub(crate) fn create(terms: Terms) -> Command {
-    Command::CreateJob { job: job_id(&terms), by: terms.submitter, terms, spec: spec(), token: token(1) }
+    Command::CreateJob {
+        job: job_id(&terms),
+        by: terms.submitter,
+        terms,
+        spec: spec(),
+        token: token(1),
+    }
 }
 
 /// The final event of the job's bounty, in block `block`.

@@ -37,7 +37,9 @@ pub enum StoreError {
     },
     #[error("a row of {table} cannot be read: {problem}")]
     Corrupt { table: &'static str, problem: String },
-    #[error("the database was written by a newer version of this program: it has migration {found}, this knows {known}")]
+    #[error(
+        "the database was written by a newer version of this program: it has migration {found}, this knows {known}"
+    )]
     TooNew { found: u32, known: u32 },
     #[error("the migration {number} that this database has is not the one that this program knows")]
     MigrationDiffers { number: u32 },
@@ -48,7 +50,10 @@ pub enum StoreError {
 /// A database. Any thread may read; whoever writes needs a [`Writer`].
 pub trait Store: Send + Sync + 'static {
     /// Lets `work` read what is committed. Short and synchronous: call it where blocking is allowed, or by [`read`].
-    fn read_with(&self, work: &mut dyn FnMut(&dyn Reads) -> Result<(), StoreError>) -> Result<(), StoreError>;
+    fn read_with(
+        &self,
+        work: &mut dyn FnMut(&dyn Reads) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
 
     /// A connection that turns run on. SQLite has one writer; a second call would wait for the first.
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError>;
@@ -98,7 +103,8 @@ pub trait Writes: Reads + ChainWrites {
     /// Heartbeats. A time that is older than what is known changes nothing; an unknown node is skipped.
     fn hear(&mut self, heard: &[(NodeId, Timestamp)]) -> Result<(), StoreError>;
     /// Stores a spec under its hash, which the caller has compared. One that is there already stays.
-    fn put_spec(&mut self, spec: &KnownSpec, by: Address, now: Timestamp) -> Result<(), StoreError>;
+    fn put_spec(&mut self, spec: &KnownSpec, by: Address, now: Timestamp)
+    -> Result<(), StoreError>;
     fn store_reply(&mut self, key: &IdempotencyKey, reply: &StoredReply) -> Result<(), StoreError>;
     /// Uses up a login nonce until `expires_at`; false where it is used already.
     fn use_nonce(&mut self, nonce: &str, expires_at: Timestamp) -> Result<bool, StoreError>;
@@ -111,7 +117,12 @@ pub trait Writes: Reads + ChainWrites {
     /// Writes a sign of life: proof that the database can be written.
     fn mark_ready(&mut self, now: Timestamp) -> Result<(), StoreError>;
     /// Verifications that nobody works on, leased until `now + lease_ms`.
-    fn lease_verifications(&mut self, now: Timestamp, lease_ms: u64, limit: usize) -> Result<Vec<Verification>, StoreError>;
+    fn lease_verifications(
+        &mut self,
+        now: Timestamp,
+        lease_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<Verification>, StoreError>;
     /// Ends a verification: its verdict has been decided.
     fn close_verification(&mut self, verification: &Verification) -> Result<(), StoreError>;
 }
@@ -187,12 +198,20 @@ where
 }
 
 /// The attempt that carries `number`, if any.
-pub fn attempt(rows: &dyn Reads, job: JobId, number: AttemptNumber) -> Result<Option<Attempt>, StoreError> {
+pub fn attempt(
+    rows: &dyn Reads,
+    job: JobId,
+    number: AttemptNumber,
+) -> Result<Option<Attempt>, StoreError> {
     Ok(rows.attempts(job)?.into_iter().find(|attempt| attempt.number == number))
 }
 
 /// Whose node it is, and whether this scheduler may assign it jobs in `token`; nothing where no wallet has enrolled it.
-pub fn standing(rows: &dyn Reads, node: NodeId, token: Address) -> Result<Option<(Address, Standing)>, StoreError> {
+pub fn standing(
+    rows: &dyn Reads,
+    node: NodeId,
+    token: Address,
+) -> Result<Option<(Address, Standing)>, StoreError> {
     let Some(enrollment) = rows.enrollment(node)? else { return Ok(None) };
     let standing = if enrollment.revoked {
         Standing::Revoked

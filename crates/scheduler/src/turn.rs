@@ -67,8 +67,15 @@ pub struct TurnThread {
 
 /// One entry of the queue.
 enum Item {
-    Decide { command: Box<Command>, idempotency: Option<Idempotency>, reply: oneshot::Sender<Result<Reply, Refused>> },
-    Write { name: &'static str, write: Box<dyn Write> },
+    Decide {
+        command: Box<Command>,
+        idempotency: Option<Idempotency>,
+        reply: oneshot::Sender<Result<Reply, Refused>>,
+    },
+    Write {
+        name: &'static str,
+        write: Box<dyn Write>,
+    },
     Stop,
 }
 
@@ -115,9 +122,16 @@ impl Turns {
     ) -> std::io::Result<(Self, TurnThread)> {
         let (queue, items) = mpsc::channel(QUEUE_MAX);
         let heard = Arc::new(Heard::default());
-        let mut runner =
-            Runner { writer, policy, clock, wake, heard: Arc::clone(&heard), flushed_at: Timestamp::default() };
-        let thread = std::thread::Builder::new().name("turn".into()).spawn(move || runner.run(items))?;
+        let mut runner = Runner {
+            writer,
+            policy,
+            clock,
+            wake,
+            heard: Arc::clone(&heard),
+            flushed_at: Timestamp::default(),
+        };
+        let thread =
+            std::thread::Builder::new().name("turn".into()).spawn(move || runner.run(items))?;
         Ok((Self { queue: queue.clone(), heard }, TurnThread { queue, thread }))
     }
 
@@ -127,7 +141,11 @@ impl Turns {
     }
 
     /// Decides a command that takes effect once under its idempotency key.
-    pub async fn submit_once(&self, command: Command, idempotency: Option<Idempotency>) -> Result<Reply, Refused> {
+    pub async fn submit_once(
+        &self,
+        command: Command,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Reply, Refused> {
         let (reply, answer) = oneshot::channel();
         let item = Item::Decide { command: Box::new(command), idempotency, reply };
         self.queue.send(item).await.map_err(|_| Refused::Unavailable)?;
@@ -245,7 +263,8 @@ impl Runner {
         match self.attempt(&mut batch) {
             Ok(publication) => {
                 metrics::histogram!("gristmill_turn_items").record(batch.len() as f64);
-                metrics::histogram!("gristmill_turn_seconds").record(started.elapsed().as_secs_f64());
+                metrics::histogram!("gristmill_turn_seconds")
+                    .record(started.elapsed().as_secs_f64());
                 self.publish(batch, publication);
             }
             Err(aborted) if batch.len() == 1 => {
@@ -253,11 +272,18 @@ impl Runner {
                 metrics::counter!("gristmill_turns_aborted_total").increment(1);
                 let refused = match aborted {
                     Aborted::Store(error) => {
-                        tracing::error!(item = item.name(), error = &error as &dyn std::error::Error, "a turn failed");
+                        tracing::error!(
+                            item = item.name(),
+                            error = &error as &dyn std::error::Error,
+                            "a turn failed"
+                        );
                         Refused::Unavailable
                     }
                     Aborted::Panic => {
-                        tracing::error!(item = item.name(), "a turn panicked; nothing of it was kept");
+                        tracing::error!(
+                            item = item.name(),
+                            "a turn panicked; nothing of it was kept"
+                        );
                         Refused::Failed
                     }
                 };
@@ -314,7 +340,9 @@ impl Runner {
     /// The heartbeats that this turn writes: none, unless it judges by them or the last ones were written a while ago.
     fn heard_to_write(&mut self, batch: &[Item], now: Timestamp) -> Vec<(NodeId, Timestamp)> {
         let judges = batch.iter().any(|item| match item {
-            Item::Decide { command, .. } => matches!(**command, Command::JobDue { .. } | Command::NodeDue { .. }),
+            Item::Decide { command, .. } => {
+                matches!(**command, Command::JobDue { .. } | Command::NodeDue { .. })
+            }
             Item::Write { .. } | Item::Stop => false,
         });
         if !judges && now.millis_since(self.flushed_at) < HEARTBEAT_FLUSH_MS {
@@ -327,7 +355,10 @@ impl Runner {
     fn flush_last(&mut self) {
         let heard: Vec<_> = std::mem::take(&mut *self.heard.lock()).into_iter().collect();
         if let Err(error) = self.writer.transact(&Needs::default(), &mut |rows| rows.hear(&heard)) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the last heartbeats were not written");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the last heartbeats were not written"
+            );
         }
     }
 
@@ -392,9 +423,17 @@ impl Item {
                     return Ok(Some(if same { Ok(stored.reply) } else { Err(Refused::KeyReused) }));
                 }
                 let outcome = decide_one(rows, Command::clone(command), policy, now, publication)?;
-                if let (Some(Idempotency { key, fingerprint }), Ok(reply)) = (idempotency, &outcome) {
+                if let (Some(Idempotency { key, fingerprint }), Ok(reply)) = (idempotency, &outcome)
+                {
                     let expires_at = now.plus_seconds(REPLY_KEPT_SECONDS);
-                    rows.store_reply(key, &StoredReply { fingerprint: *fingerprint, reply: reply.clone(), expires_at })?;
+                    rows.store_reply(
+                        key,
+                        &StoredReply {
+                            fingerprint: *fingerprint,
+                            reply: reply.clone(),
+                            expires_at,
+                        },
+                    )?;
                 }
                 Ok(Some(outcome.map_err(Refused::from)))
             }
@@ -454,7 +493,8 @@ fn decide_one(
         rows.close_verification(&verification)?;
     }
     let result = if outcome.is_ok() { "applied" } else { "rejected" };
-    metrics::counter!("gristmill_commands_total", "command" => name, "result" => result).increment(1);
+    metrics::counter!("gristmill_commands_total", "command" => name, "result" => result)
+        .increment(1);
     Ok(outcome)
 }
 

@@ -20,7 +20,8 @@ impl Bench {
     fn new(store: Arc<dyn Store>) -> Self {
         let (wake, clock) = (Arc::new(Wake::default()), Clock::manual(NOW));
         let writer = store.writer().unwrap();
-        let (turns, thread) = Turns::start(writer, samples::policy(), clock.clone(), Arc::clone(&wake)).unwrap();
+        let (turns, thread) =
+            Turns::start(writer, samples::policy(), clock.clone(), Arc::clone(&wake)).unwrap();
         Self { store, turns, thread, wake, clock }
     }
 
@@ -74,7 +75,11 @@ async fn commands_of_one_turn_see_each_other_and_are_answered_one_by_one() {
     commands.push(samples::poll(samples::node_id(9)));
     commands.extend(nodes.map(samples::poll));
     let replies = bench.turns.submit_all(commands).await;
-    assert!(matches!(replies[8], Err(Refused::Rejected(Rejection::UnknownNode(_)))), "{:?}", replies[8]);
+    assert!(
+        matches!(replies[8], Err(Refused::Rejected(Rejection::UnknownNode(_)))),
+        "{:?}",
+        replies[8]
+    );
     let mut assigned = BTreeSet::new();
     for reply in &replies[9..] {
         let Ok(Reply::Polled { assignments, .. }) = reply else { panic!("{reply:?}") };
@@ -97,7 +102,8 @@ async fn a_request_under_one_key_takes_effect_once() {
     let job = samples::job_id(&samples::terms(SUBMITTER, 2));
     assert_eq!(bench.read(|rows| rows.job(job)), None);
 
-    let cancel = |by| Command::CancelJob { job: samples::job_id(&samples::terms(SUBMITTER, 1)), by };
+    let cancel =
+        |by| Command::CancelJob { job: samples::job_id(&samples::terms(SUBMITTER, 1)), by };
     assert!(bench.turns.submit_once(cancel(samples::PROVIDER), key("c", 3)).await.is_err());
     let after_refusal = bench.turns.submit_once(cancel(SUBMITTER), key("c", 3)).await;
     assert!(after_refusal.is_ok(), "a refusal is not remembered: {after_refusal:?}");
@@ -129,11 +135,15 @@ async fn a_panic_hurts_only_the_one_that_panicked() {
         release.send(()).unwrap();
         drop(release);
     };
-    let (held_up, one, two, three, ()) = tokio::join!(held_up, write(1), write(2), write(3), release);
+    let (held_up, one, two, three, ()) =
+        tokio::join!(held_up, write(1), write(2), write(3), release);
     assert_eq!((held_up, one, two, three), (Ok(()), Ok(1), Err(Refused::Failed), Ok(3)));
     let whose = |byte: u8| bench.read(|rows| rows.session(&TokenHash([byte; 32]), NOW));
     assert_eq!([whose(1), whose(2), whose(3)], [Some(SUBMITTER), None, Some(SUBMITTER)]);
-    assert!(bench.turns.submit(samples::create(samples::terms(SUBMITTER, 1))).await.is_ok(), "the thread goes on");
+    assert!(
+        bench.turns.submit(samples::create(samples::terms(SUBMITTER, 1))).await.is_ok(),
+        "the thread goes on"
+    );
 }
 
 #[tokio::test]
@@ -181,7 +191,11 @@ async fn heartbeats_are_written_before_a_turn_that_judges_by_them_and_seldom_oth
     bench.turns.hear(node, NOW.plus_millis(950));
     bench.thread.stop().await;
     let node = bench.store.read_with(&mut |rows| {
-        assert_eq!(rows.node(node)?.unwrap().heard_at, NOW.plus_millis(950), "the last ones when it stops");
+        assert_eq!(
+            rows.node(node)?.unwrap().heard_at,
+            NOW.plus_millis(950),
+            "the last ones when it stops"
+        );
         Ok(())
     });
     node.unwrap();
@@ -216,13 +230,23 @@ async fn a_scheduler_that_died_before_it_could_publish_goes_on_where_it_was() {
 
     let bench = Bench::new(open());
     let retried = bench.turns.submit_once(samples::create(terms), key("k", 1)).await.unwrap();
-    assert!(matches!(retried, Reply::Created { .. }), "the same answer as before the crash: {retried:?}");
+    assert!(
+        matches!(retried, Reply::Created { .. }),
+        "the same answer as before the crash: {retried:?}"
+    );
     let repeated = bench.turns.submit(samples::opened(terms, 5)).await;
     assert!(repeated.is_ok(), "the chain's event comes again, and does nothing: {repeated:?}");
     let state = bench.read(|rows| rows.job(job)).unwrap().state;
     assert!(matches!(state, State::Assigned { .. }), "{state:?}");
     assert_eq!(bench.read(|rows| rows.attempts(job)).len(), 1);
-    assert_eq!(bench.read(|rows| rows.planned_intents(NOW, 10)).len(), 1, "the assignment is still to be sent, once");
-    let Reply::Polled { assignments, .. } = bench.turns.submit(samples::poll(node)).await.unwrap() else { panic!() };
+    assert_eq!(
+        bench.read(|rows| rows.planned_intents(NOW, 10)).len(),
+        1,
+        "the assignment is still to be sent, once"
+    );
+    let Reply::Polled { assignments, .. } = bench.turns.submit(samples::poll(node)).await.unwrap()
+    else {
+        panic!()
+    };
     assert_eq!(assignments.len(), 1, "the node is told, although its poll was never woken");
 }

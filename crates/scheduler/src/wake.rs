@@ -168,7 +168,10 @@ mod tests {
         let mut woken = Box::pin(timer.looking());
         timer.due(Timestamp(5000));
         timer.sleeping(Timestamp(100));
-        assert!(futures_util::poll!(&mut woken).is_ready(), "it may have looked before that was there");
+        assert!(
+            futures_util::poll!(&mut woken).is_ready(),
+            "it may have looked before that was there"
+        );
     }
 
     #[tokio::test]

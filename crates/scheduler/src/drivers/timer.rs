@@ -41,7 +41,9 @@ impl Timer {
             let now = self.clock.now();
             if purge_at <= now {
                 purge_at = now.plus_millis(PURGE_MS);
-                if let Err(error) = self.turns.write("purge", move |rows| rows.purge(now, PURGE_ROWS)).await {
+                if let Err(error) =
+                    self.turns.write("purge", move |rows| rows.purge(now, PURGE_ROWS)).await
+                {
                     tracing::warn!(%error, "expired rows were not deleted");
                 }
             }
@@ -73,7 +75,9 @@ impl Timer {
             match result {
                 Ok(_) => {}
                 // It was moved, or decided by another replica, since we looked.
-                Err(Refused::Rejected(rejection)) => tracing::debug!(%rejection, "not due after all"),
+                Err(Refused::Rejected(rejection)) => {
+                    tracing::debug!(%rejection, "not due after all")
+                }
                 Err(refused @ (Refused::Failed | Refused::Unavailable | Refused::KeyReused)) => {
                     tracing::warn!(%refused, "what is due could not be decided");
                     failed = true;
@@ -83,7 +87,9 @@ impl Timer {
         if failed {
             return Ok(now.plus_millis(RETRY_MS));
         }
-        let next = store::read(&self.store, |rows| rows.next_due_at()).await.map_err(|error| error.to_string())?;
+        let next = store::read(&self.store, |rows| rows.next_due_at())
+            .await
+            .map_err(|error| error.to_string())?;
         let idle = now.plus_millis(IDLE_MS);
         Ok(match next {
             None => idle,
@@ -117,7 +123,8 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(store.clone());
         let wake = Arc::new(Wake::default());
         let writer = store.writer().unwrap();
-        let (turns, _thread) = Turns::start(writer, samples::policy(), clock.clone(), Arc::clone(&wake)).unwrap();
+        let (turns, _thread) =
+            Turns::start(writer, samples::policy(), clock.clone(), Arc::clone(&wake)).unwrap();
         Timer { store, turns, wake, clock: clock.clone() }
     }
 
@@ -134,7 +141,11 @@ mod tests {
         first.turns.submit(samples::create(terms)).await.unwrap();
         let next = first.round().await.unwrap();
         assert_eq!(state(&first, job).await, JobState::Funding);
-        assert_eq!(next, NOW.plus_millis(IDLE_MS), "it looks again now and then, however far the next one is");
+        assert_eq!(
+            next,
+            NOW.plus_millis(IDLE_MS),
+            "it looks again now and then, however far the next one is"
+        );
         drop(first);
 
         clock.advance_ms(terms.deadline * 1000 - NOW.0 + 60_000);
@@ -147,7 +158,8 @@ mod tests {
     async fn the_driver_sleeps_until_something_is_due_and_stops_when_told() {
         let (store, clock) = (MemoryStore::default(), Clock::manual(NOW));
         let timer = timer(&store, &clock).await;
-        let (turns, wake, rows) = (timer.turns.clone(), Arc::clone(&timer.wake), Arc::clone(&timer.store));
+        let (turns, wake, rows) =
+            (timer.turns.clone(), Arc::clone(&timer.wake), Arc::clone(&timer.store));
         let stop = CancellationToken::new();
         let running = tokio::spawn(timer.run(stop.clone()));
         let node = samples::node_id(1);

@@ -104,14 +104,20 @@ fn check_reason(reason: &str) -> Result<(), Refusal> {
     if reason.chars().count() <= REASON_CHARS_MAX {
         return Ok(());
     }
-    Err(Refusal::new(ErrorCode::InvalidRequest, format!("a reason may have {REASON_CHARS_MAX} characters")))
+    Err(Refusal::new(
+        ErrorCode::InvalidRequest,
+        format!("a reason may have {REASON_CHARS_MAX} characters"),
+    ))
 }
 
 /// Whether the receipt is about this attempt, by this node, of this spec.
 fn check_receipt(receipt: &Receipt, speaker: &Speaker, spec_hash: SpecHash) -> Result<(), Refusal> {
     let invalid = |detail: String| Err(Refusal::new(ErrorCode::InvalidReceipt, detail));
     if receipt.version != RECEIPT_VERSION {
-        return invalid(format!("the receipt has version {}; this software knows {RECEIPT_VERSION}", receipt.version));
+        return invalid(format!(
+            "the receipt has version {}; this software knows {RECEIPT_VERSION}",
+            receipt.version
+        ));
     }
     for (field, same) in [
         ("job_id", receipt.job_id == speaker.job),
@@ -136,8 +142,13 @@ fn check_receipt(receipt: &Receipt, speaker: &Speaker, spec_hash: SpecHash) -> R
 }
 
 /// Success and failure are signed as different messages, so that no receipt of failure can ever be paid.
-fn check_report_signature(domain: &Domain, receipt: &Receipt, signature: &CompactSignature) -> Result<(), Refusal> {
-    let (job_id, attempt, node, receipt_hash) = (receipt.job_id, receipt.attempt, receipt.node, receipt.hash());
+fn check_report_signature(
+    domain: &Domain,
+    receipt: &Receipt,
+    signature: &CompactSignature,
+) -> Result<(), Refusal> {
+    let (job_id, attempt, node, receipt_hash) =
+        (receipt.job_id, receipt.attempt, receipt.node, receipt.hash());
     let (kind, message) = if receipt.outcome.is_success() {
         ("Result", Message::Result { job_id, attempt, node, receipt_hash })
     } else {
@@ -146,7 +157,11 @@ fn check_report_signature(domain: &Domain, receipt: &Receipt, signature: &Compac
     check_signature(domain, kind, &message, node, signature)
 }
 
-fn check_release(domain: &Domain, speaker: &Speaker, signature: &CompactSignature) -> Result<(), Refusal> {
+fn check_release(
+    domain: &Domain,
+    speaker: &Speaker,
+    signature: &CompactSignature,
+) -> Result<(), Refusal> {
     let message = Message::Release { job_id: speaker.job, attempt: speaker.attempt };
     check_signature(domain, "Release", &message, speaker.node, signature)
 }

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use axum::Json;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::Json;
 use gristmill_protocol::Address;
 use gristmill_protocol::api::{Login, LoginRequest, Nonce};
 use gristmill_protocol::error::{ErrorCode, Problem};
@@ -40,7 +40,10 @@ async fn nonce(State(app): State<App>) -> Json<Nonce> {
     (status = 200, body = Login),
     (status = 401, body = Problem, content_type = "application/problem+json"),
 ))]
-async fn login(State(app): State<App>, body: JsonBody<LoginRequest>) -> Result<Json<Login>, Refusal> {
+async fn login(
+    State(app): State<App>,
+    body: JsonBody<LoginRequest>,
+) -> Result<Json<Login>, Refusal> {
     let now = app.clock.wall();
     let expected = Expected {
         public_url: &app.config.public_url,
@@ -70,7 +73,10 @@ async fn login(State(app): State<App>, body: JsonBody<LoginRequest>) -> Result<J
     (status = 204, description = "The token is worth nothing now."),
     (status = 401, body = Problem, content_type = "application/problem+json"),
 ))]
-async fn logout(State(app): State<App>, account: Account) -> Result<axum::http::StatusCode, Refusal> {
+async fn logout(
+    State(app): State<App>,
+    account: Account,
+) -> Result<axum::http::StatusCode, Refusal> {
     app.turns.write("logout", move |rows| rows.revoke_session(&account.session)).await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
 }
@@ -107,10 +113,15 @@ pub(super) async fn identify(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
+    let token = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(bearer);
     let now = app.clock.wall();
     // Without a connection, as in a test of the router alone, everybody is the same peer.
-    let peer = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Peer(peer)| *peer);
+    let peer =
+        request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Peer(peer)| *peer);
     let mut payer = Payer::Peer(peer);
     if let Some(session) = token.map(auth::token_hash) {
         let found = store::read(&app.store, move |rows| rows.session(&session, now)).await?;
@@ -122,7 +133,10 @@ pub(super) async fn identify(
     if !app.rates.take(payer, now) {
         return Err(Refusal::new(
             ErrorCode::TooManyRequests,
-            format!("{} requests a second are allowed for long; wait a little", app.config.limits.requests_per_second),
+            format!(
+                "{} requests a second are allowed for long; wait a little",
+                app.config.limits.requests_per_second
+            ),
         ));
     }
     Ok(next.run(request).await)

@@ -25,14 +25,19 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
         require_content_type(&request, "application/json")?;
         let limit = app.config.limits.body_bytes_max;
         let bytes = read(request.into_body(), limit, app).await?;
-        let value = serde_json::from_slice(&bytes)
-            .map_err(|error| Refusal::new(ErrorCode::InvalidRequest, format!("the body is not as expected: {error}")))?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| {
+            Refusal::new(ErrorCode::InvalidRequest, format!("the body is not as expected: {error}"))
+        })?;
         Ok(Self { value, bytes })
     }
 }
 
 pub(super) fn require_content_type(request: &Request, expected: &str) -> Result<(), Refusal> {
-    let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    let given = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("nothing");
     let kind = given.split(';').next().unwrap_or(given).trim();
     if kind.eq_ignore_ascii_case(expected) {
         return Ok(());
@@ -45,7 +50,8 @@ pub(super) fn require_content_type(request: &Request, expected: &str) -> Result<
 /// The whole body, at most `bytes_max`, within the time that the configuration allows.
 pub(super) async fn read(body: Body, bytes_max: usize, app: &App) -> Result<Bytes, Refusal> {
     let patience = Duration::from_millis(app.config.limits.body_timeout_ms);
-    let too_large = || Refusal::new(ErrorCode::TooLarge, format!("the body may have {bytes_max} bytes"));
+    let too_large =
+        || Refusal::new(ErrorCode::TooLarge, format!("the body may have {bytes_max} bytes"));
     let declared = http_body::Body::size_hint(&body).lower();
     if declared > bytes_max as u64 {
         return Err(too_large());
@@ -55,7 +61,10 @@ pub(super) async fn read(body: Body, bytes_max: usize, app: &App) -> Result<Byte
         let mut parts = body.into_data_stream();
         while let Some(part) = parts.next().await {
             let part = part.map_err(|error| {
-                Refusal::new(ErrorCode::InvalidRequest, format!("the body ended before its time: {error}"))
+                Refusal::new(
+                    ErrorCode::InvalidRequest,
+                    format!("the body ended before its time: {error}"),
+                )
             })?;
             if bytes.len() + part.len() > bytes_max {
                 return Err(too_large());

@@ -62,11 +62,15 @@ async fn events(
         Some(accept) if accept.contains("text/event-stream") => Form::Sse,
         Some(_) | None => Form::JsonLines,
     };
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|id| id.parse().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|id| id.parse().ok());
     let after = last.unwrap_or(params.after);
     let follow = params.follow || form == Form::Sse;
     let body = stream::open(&app, move |app, sink| feed(app, sink, id, after, follow, form))?;
-    let headers = [(header::CONTENT_TYPE, form.content_type()), (header::CACHE_CONTROL, "no-cache")];
+    let headers =
+        [(header::CONTENT_TYPE, form.content_type()), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, body).into_response())
 }
 

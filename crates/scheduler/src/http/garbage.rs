@@ -47,7 +47,9 @@ fn explained(answer: &[u8]) -> Option<Bytes> {
         return None;
     }
     Some(match &head[..2] {
-        "31" | "14" => last_answer(ErrorCode::TooLarge, "the address and headers of the request are too long"),
+        "31" | "14" => {
+            last_answer(ErrorCode::TooLarge, "the address and headers of the request are too long")
+        }
         _ => last_answer(ErrorCode::InvalidRequest, "this is not an HTTP/1.1 request"),
     })
 }
@@ -66,13 +68,21 @@ impl<T: AsyncWrite + Unpin> Explained<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Explained<T> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(context, buffer)
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Explained<T> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         ready!(self.poll_pending(context))?;
         if let Some(answer) = explained(bytes) {
             self.pending = answer;
@@ -119,10 +129,18 @@ mod tests {
 
     #[test]
     fn only_a_bare_refusal_is_replaced() {
-        let bare = |status: &str, rest: &str| format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n{rest}\r\n");
-        let replaced = |answer: String| explained(answer.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let bare = |status: &str, rest: &str| {
+            format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n{rest}\r\n")
+        };
+        let replaced = |answer: String| {
+            explained(answer.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        };
         assert!(replaced(bare("400 Bad Request", "")).unwrap().contains("\"invalid_request\""));
-        assert!(replaced(bare("431 Request Header Fields Too Large", "")).unwrap().contains("\"too_large\""));
+        assert!(
+            replaced(bare("431 Request Header Fields Too Large", ""))
+                .unwrap()
+                .contains("\"too_large\"")
+        );
         for kept in [
             bare("200 OK", ""),
             bare("204 No Content", ""),

@@ -23,14 +23,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
         let invalid = || {
-            let detail = format!("`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} visible ASCII characters");
+            let detail =
+                format!("`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} visible ASCII characters");
             Refusal::new(ErrorCode::InvalidRequest, detail)
         };
         let key = match parts.headers.get("idempotency-key") {
             None => None,
             Some(value) => {
                 let key = value.to_str().map_err(|_| invalid())?;
-                if key.is_empty() || key.len() > KEY_CHARS_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                if key.is_empty()
+                    || key.len() > KEY_CHARS_MAX
+                    || !key.bytes().all(|byte| byte.is_ascii_graphic())
+                {
                     return Err(invalid());
                 }
                 Some(key.to_owned())
@@ -44,7 +48,8 @@ impl Once {
     /// What the turn compares: keys are of an account, and belong to one request, body included.
     pub(super) fn of(self, account: Account, body: &[u8]) -> Option<Idempotency> {
         let key = IdempotencyKey { account: account.address, key: self.key? };
-        let fingerprint = Sha256::new().chain_update(self.target).chain_update([0]).chain_update(body).finalize();
+        let fingerprint =
+            Sha256::new().chain_update(self.target).chain_update([0]).chain_update(body).finalize();
         Some(Idempotency { key, fingerprint: fingerprint.into() })
     }
 }

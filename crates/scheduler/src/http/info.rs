@@ -60,12 +60,15 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Refusal> {
     if app.stopping.is_cancelled() {
         return Err(unavailable("the scheduler is stopping".into()));
     }
-    let silence_ms = CHAIN_SILENCE_MS_MIN.max(app.config.chain.poll_interval_ms * CHAIN_POLLS_MISSED_MAX);
+    let silence_ms =
+        CHAIN_SILENCE_MS_MIN.max(app.config.chain.poll_interval_ms * CHAIN_POLLS_MISSED_MAX);
     match app.health.chain() {
         Some((_, seen_at)) if app.clock.wall().millis_since(seen_at) <= silence_ms => {}
         Some((head, seen_at)) => {
             let seconds = app.clock.wall().millis_since(seen_at) / 1000;
-            return Err(unavailable(format!("the chain was last seen {seconds} s ago, at block {head}")));
+            return Err(unavailable(format!(
+                "the chain was last seen {seconds} s ago, at block {head}"
+            )));
         }
         None => return Err(unavailable("the chain has not been seen yet".into())),
     }

@@ -67,7 +67,8 @@ async fn create(
     };
     let job = terms.id(&app.domain());
     let spec = KnownSpec { hash, spec };
-    let command = Command::CreateJob { job, by: account.address, terms, spec, token: new_lease_token() };
+    let command =
+        Command::CreateJob { job, by: account.address, terms, spec, token: new_lease_token() };
     let reply = app.turns.submit_once(command, once.of(account, &body.bytes)).await?;
     let is_new = matches!(reply, gristmill_market::Reply::Created { .. });
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -95,11 +96,19 @@ struct ListParams {
 #[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(ListParams), responses(
     (status = 200, body = Page<JobSummary>),
 ))]
-async fn list(State(app): State<App>, Query(params): Query<ListParams>) -> Result<Json<Page<JobSummary>>, Refusal> {
+async fn list(
+    State(app): State<App>,
+    Query(params): Query<ListParams>,
+) -> Result<Json<Page<JobSummary>>, Refusal> {
     let limit = page_limit(params.limit, PAGE_ITEMS)?;
     let after = params.cursor.as_deref().map(parse_cursor).transpose()?;
-    let query =
-        JobQuery { submitter: params.submitter, provider: params.provider, state: params.state, after, limit: limit + 1 };
+    let query = JobQuery {
+        submitter: params.submitter,
+        provider: params.provider,
+        state: params.state,
+        after,
+        limit: limit + 1,
+    };
     let mut jobs = store::read(&app.store, move |rows| rows.jobs(&query)).await?;
     let more = jobs.len() > limit;
     jobs.truncate(limit);
@@ -114,7 +123,10 @@ pub(super) fn page_limit(asked: Option<usize>, default: usize) -> Result<usize, 
     if (1..=PAGE_ITEMS_MAX).contains(&limit) {
         return Ok(limit);
     }
-    Err(Refusal::new(ErrorCode::InvalidRequest, format!("`limit` is {limit}; it must be 1 to {PAGE_ITEMS_MAX}")))
+    Err(Refusal::new(
+        ErrorCode::InvalidRequest,
+        format!("`limit` is {limit}; it must be 1 to {PAGE_ITEMS_MAX}"),
+    ))
 }
 
 fn parse_cursor(cursor: &str) -> Result<(Timestamp, JobId), Refusal> {
@@ -123,7 +135,10 @@ fn parse_cursor(cursor: &str) -> Result<(Timestamp, JobId), Refusal> {
         Some((Timestamp(created_at.parse().ok()?), id.parse().ok()?))
     };
     parse().ok_or_else(|| {
-        Refusal::new(ErrorCode::InvalidRequest, "`cursor` is not one of ours: use `next` of the page before")
+        Refusal::new(
+            ErrorCode::InvalidRequest,
+            "`cursor` is not one of ours: use `next` of the page before",
+        )
     })
 }
 
@@ -161,12 +176,17 @@ async fn cancel(
     (status = 200, body = Explanation),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-async fn explain(State(app): State<App>, Path(id): Path<JobId>) -> Result<Json<Explanation>, Refusal> {
+async fn explain(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+) -> Result<Json<Explanation>, Refusal> {
     let found = store::read(&app.store, move |rows| {
         let Some(job) = rows.job(id)? else { return Ok(None) };
         Ok(Some((job, rows.nodes(None, EXPLAIN_NODES_MAX)?)))
     });
-    let Some((job, nodes)) = found.await? else { return Err(Refusal::not_found(format!("job {id}"))) };
+    let Some((job, nodes)) = found.await? else {
+        return Err(Refusal::not_found(format!("job {id}")));
+    };
     let policy = app.config.policy(app.scheduler);
     Ok(Json(gristmill_market::explain(&job, &nodes, &policy, app.clock.now())))
 }

@@ -76,8 +76,10 @@ async fn append(
     let limit_bytes = offered_bytes.min(app.config.limits.log_bytes_max);
     let log = LogId::of(&attempt);
     let writer = app.clone();
-    let appended =
-        tokio::task::spawn_blocking(move || writer.logs.append(log, params.offset, &chunk, limit_bytes)).await;
+    let appended = tokio::task::spawn_blocking(move || {
+        writer.logs.append(log, params.offset, &chunk, limit_bytes)
+    })
+    .await;
     let next_offset = appended.map_err(|error| Refusal::internal("writing a log", &error))??;
     // Whoever writes a log is alive.
     app.turns.hear(log.node, app.clock.now());
@@ -132,7 +134,11 @@ struct View {
     job_ended: bool,
 }
 
-async fn look(app: &App, id: JobId, number: Option<AttemptNumber>) -> Result<Option<View>, StoreError> {
+async fn look(
+    app: &App,
+    id: JobId,
+    number: Option<AttemptNumber>,
+) -> Result<Option<View>, StoreError> {
     let read = store::read(&app.store, move |rows| {
         let Some(job) = rows.job(id)? else { return Ok(None) };
         let attempt = store::attempt(rows, id, number.unwrap_or(job.newest))?;

@@ -50,9 +50,13 @@ struct ListParams {
 #[utoipa::path(get, path = "/v1/nodes", tag = "nodes", params(ListParams), responses(
     (status = 200, body = Page<NodeView>),
 ))]
-async fn list(State(app): State<App>, Query(params): Query<ListParams>) -> Result<Json<Page<NodeView>>, Refusal> {
+async fn list(
+    State(app): State<App>,
+    Query(params): Query<ListParams>,
+) -> Result<Json<Page<NodeView>>, Refusal> {
     let limit = page_limit(params.limit, PAGE_ITEMS_MAX)?;
-    let mut nodes = store::read(&app.store, move |rows| rows.nodes(params.cursor, limit + 1)).await?;
+    let mut nodes =
+        store::read(&app.store, move |rows| rows.nodes(params.cursor, limit + 1)).await?;
     let more = nodes.len() > limit;
     nodes.truncate(limit);
     let next = nodes.last().filter(|_| more).map(|node| node.id.to_string());
@@ -77,7 +81,10 @@ fn require_node(account: Account, node: NodeId) -> Result<(), Refusal> {
     if account.address == node.0 {
         return Ok(());
     }
-    let detail = format!("sign in with the key of the node {node} itself; this is the token of {}", account.address);
+    let detail = format!(
+        "sign in with the key of the node {node} itself; this is the token of {}",
+        account.address
+    );
     Err(Refusal::new(ErrorCode::Forbidden, detail))
 }
 
@@ -120,7 +127,8 @@ async fn standing(app: &App, node: NodeId, token: Address) -> Result<(Address, S
         return Err(Refusal::new(ErrorCode::NodeNotEnrolled, detail));
     };
     if standing == Standing::Revoked {
-        let detail = format!("the provider {provider} has revoked this node for good: enroll a new key");
+        let detail =
+            format!("the provider {provider} has revoked this node for good: enroll a new key");
         return Err(Refusal::new(ErrorCode::Forbidden, detail));
     }
     Ok((provider, standing))
@@ -143,7 +151,10 @@ async fn poll(
     require_node(account, id)?;
     let request = body.value;
     let Ok(_place) = app.polls.try_acquire() else {
-        return Err(Refusal::new(ErrorCode::Unavailable, "too many nodes wait for work; try again later"));
+        return Err(Refusal::new(
+            ErrorCode::Unavailable,
+            "too many nodes wait for work; try again later",
+        ));
     };
     let silence_ms = app.config.market.silence_ms;
     // Well within the silence, so that a node that waits is heard again in time.
@@ -163,7 +174,9 @@ async fn poll(
         };
         let (leases, stop) = match app.turns.submit(command).await? {
             Reply::Polled { assignments, stop } => (assignments, stop),
-            Reply::Created { .. } | Reply::Job { .. } | Reply::Node { .. } | Reply::Unchanged => (Vec::new(), Vec::new()),
+            Reply::Created { .. } | Reply::Job { .. } | Reply::Node { .. } | Reply::Unchanged => {
+                (Vec::new(), Vec::new())
+            }
         };
         if !leases.is_empty() || !stop.is_empty() || over.is_elapsed() {
             return Ok(Json(answer(&app, leases, stop).await?));
@@ -180,13 +193,24 @@ async fn answer(app: &App, leases: Vec<Lease>, stop: Vec<Stop>) -> Result<PollRe
     let assignments = if leases.is_empty() {
         Vec::new()
     } else {
-        store::read(&app.store, move |rows| leases.iter().map(|lease| assignment(rows, lease)).collect()).await?
+        store::read(&app.store, move |rows| {
+            leases.iter().map(|lease| assignment(rows, lease)).collect()
+        })
+        .await?
     };
-    Ok(PollReply { assignments, stop, silence_ms: app.config.market.silence_ms, now_ms: app.clock.now() })
+    Ok(PollReply {
+        assignments,
+        stop,
+        silence_ms: app.config.market.silence_ms,
+        now_ms: app.clock.now(),
+    })
 }
 
 fn assignment(rows: &dyn Reads, lease: &Lease) -> Result<Assignment, StoreError> {
-    let missing = |table, what: &str| StoreError::Corrupt { table, problem: format!("{what} of {} is missing", lease.job) };
+    let missing = |table, what: &str| StoreError::Corrupt {
+        table,
+        problem: format!("{what} of {} is missing", lease.job),
+    };
     let job = rows.job(lease.job)?.ok_or_else(|| missing("jobs", "the row"))?;
     let spec = rows.spec(job.terms.spec_hash)?.ok_or_else(|| missing("specs", "the spec"))?;
     Ok(Assignment {

@@ -31,8 +31,10 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(problem) = self;
-        metrics::counter!("gristmill_http_problems_total", "code" => problem.code.as_str()).increment(1);
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        metrics::counter!("gristmill_http_problems_total", "code" => problem.code.as_str())
+            .increment(1);
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&problem).expect("a problem is plain JSON");
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::Router;
 use gristmill_protocol::error::ErrorCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -37,7 +37,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Peer(pub IpAddr);
 
 /// Serves until `stopping` is cancelled, then lets requests end and returns.
-pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, stopping: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    stopping: CancellationToken,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
@@ -57,7 +62,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, stopp
         };
         match accepted {
             Ok((stream, address)) => {
-                let connection = connection(http.clone(), stream, address.ip(), router.clone(), stopping.clone());
+                let connection = connection(
+                    http.clone(),
+                    stream,
+                    address.ip(),
+                    router.clone(),
+                    stopping.clone(),
+                );
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -104,7 +115,10 @@ async fn connection(
         tracing::debug!(%peer, %error, "a connection ended early");
         // Who had not begun a request gets no answer: it could be taken for that of the next one.
         if error.is_timeout() && !parts.read_buf.is_empty() {
-            let answer = last_answer(ErrorCode::RequestTimeout, "the headers of the request arrived too slowly");
+            let answer = last_answer(
+                ErrorCode::RequestTimeout,
+                "the headers of the request arrived too slowly",
+            );
             // Whoever is gone needs no answer.
             let _ = stream.write_all(&answer).await;
         }

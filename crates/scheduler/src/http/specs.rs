@@ -55,7 +55,10 @@ async fn put_spec(
     (status = 200, body = JobSpec),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-async fn get_spec(State(app): State<App>, Path(hash): Path<SpecHash>) -> Result<Json<JobSpec>, Refusal> {
+async fn get_spec(
+    State(app): State<App>,
+    Path(hash): Path<SpecHash>,
+) -> Result<Json<JobSpec>, Refusal> {
     let spec = store::read(&app.store, move |rows| rows.spec(hash)).await?;
     spec.map(Json).ok_or_else(|| Refusal::not_found(format!("spec {hash}")))
 }

@@ -41,7 +41,10 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let Ok(place) = Arc::clone(&app.streams).try_acquire_owned() else {
-        return Err(Refusal::new(ErrorCode::Unavailable, "too many streams are open; try again later"));
+        return Err(Refusal::new(
+            ErrorCode::Unavailable,
+            "too many streams are open; try again later",
+        ));
     };
     let (parts, body) = mpsc::channel(PARTS_MAX);
     let feed = feed(app.clone(), Sink { parts });

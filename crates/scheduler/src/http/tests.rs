@@ -63,9 +63,12 @@ impl Mill {
         let clock = Clock::manual(NOW);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let (app, turns) =
-            App::start(config, store, clock.clone(), samples::deployment(), samples::SCHEDULER).unwrap();
-        let (router, limits, stopping) = (super::router(&app), app.config.limits.clone(), app.stopping.clone());
-        let serving = tokio::spawn(async move { server::serve(listener, router, &limits, stopping).await });
+            App::start(config, store, clock.clone(), samples::deployment(), samples::SCHEDULER)
+                .unwrap();
+        let (router, limits, stopping) =
+            (super::router(&app), app.config.limits.clone(), app.stopping.clone());
+        let serving =
+            tokio::spawn(async move { server::serve(listener, router, &limits, stopping).await });
         Self { app, clock, url, turns: Some(turns), serving: Some(serving), _folder: folder }
     }
 
@@ -154,7 +157,12 @@ impl Answer {
 
     /// The problem that the answer must be.
     fn problem(&self) -> Problem {
-        assert!(self.head.contains("content-type: application/problem+json"), "{}\n{}", self.head, self.body);
+        assert!(
+            self.head.contains("content-type: application/problem+json"),
+            "{}\n{}",
+            self.head,
+            self.body
+        );
         let problem: Problem = serde_json::from_str(&self.body).unwrap();
         assert_eq!(problem.status, self.status);
         assert!(!problem.detail.is_empty());

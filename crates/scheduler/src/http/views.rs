@@ -94,7 +94,8 @@ pub(super) fn job_summary(job: &Job) -> JobSummary {
 }
 
 pub(super) fn node_view(node: &Node) -> NodeView {
-    let holding = node.holding.iter().map(|(job, held)| AttemptRef { job_id: *job, attempt: held.attempt });
+    let holding =
+        node.holding.iter().map(|(job, held)| AttemptRef { job_id: *job, attempt: held.attempt });
     NodeView {
         id: node.id,
         provider: node.provider,

@@ -17,8 +17,8 @@ use gristmill_protocol::spec::{JobSpec, Strategy};
 use gristmill_protocol::time::Timestamp;
 
 use super::{
-    ChainWrites, Due, IdempotencyKey, JobQuery, Reads, Session, Store, StoreError, StoredReply, TokenHash, Writer,
-    Writes,
+    ChainWrites, Due, IdempotencyKey, JobQuery, Reads, Session, Store, StoreError, StoredReply,
+    TokenHash, Writer, Writes,
 };
 
 mod chain;
@@ -46,7 +46,10 @@ pub(crate) struct MemoryRows {
 }
 
 impl Store for MemoryStore {
-    fn read_with(&self, work: &mut dyn FnMut(&dyn Reads) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn read_with(
+        &self,
+        work: &mut dyn FnMut(&dyn Reads) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         // A panic of a writer left the rows as they were: it worked on a copy.
         work(&*self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -85,10 +88,13 @@ impl MemoryRows {
         let fits = |node: &&Node| {
             node.mode == Mode::Online
                 && node.standing == Standing::Good
-                && job.is_none_or(|job| node.offer.token == job.terms.token && node.offer.price_floor <= job.pay())
+                && job.is_none_or(|job| {
+                    node.offer.token == job.terms.token && node.offer.price_floor <= job.pay()
+                })
                 && demand.is_none_or(|demand| has_room(node, demand))
         };
-        let mut nodes: Vec<Node> = self.nodes.values().filter(fits).map(|node| self.heard(node)).collect();
+        let mut nodes: Vec<Node> =
+            self.nodes.values().filter(fits).map(|node| self.heard(node)).collect();
         match demand.and_then(|demand| demand.strategy).unwrap_or(world.policy.strategy) {
             Strategy::RoundRobin => nodes.sort_by_key(|node| (node.last_assigned_at, node.id)),
             Strategy::BestFit | Strategy::Cheapest | Strategy::Reputation => {
@@ -113,7 +119,9 @@ impl MemoryRows {
     }
 
     fn load_attempts(&self, world: &mut World, job: JobId, with_nodes: bool) {
-        for (key, attempt) in self.attempts.range((job, AttemptNumber(0))..=(job, AttemptNumber(u16::MAX))) {
+        for (key, attempt) in
+            self.attempts.range((job, AttemptNumber(0))..=(job, AttemptNumber(u16::MAX)))
+        {
             if with_nodes && let Some(node) = self.nodes.get(&attempt.node) {
                 world.nodes.entry(node.id).or_insert_with(|| self.heard(node));
             }
@@ -191,7 +199,9 @@ impl Reads for MemoryRows {
 
     fn unfinished_jobs(&self) -> Result<Vec<(JobState, u64)>, StoreError> {
         let states = JobState::ALL.iter().filter(|state| !state.is_end());
-        let count = |state: &JobState| self.jobs.values().filter(|job| job.state.name() == *state).count() as u64;
+        let count = |state: &JobState| {
+            self.jobs.values().filter(|job| job.state.name() == *state).count() as u64
+        };
         Ok(states.map(|state| (*state, count(state))).collect())
     }
 
@@ -227,7 +237,8 @@ impl Writes for MemoryRows {
                     }
                 }
                 Window::JobsFor(node) => {
-                    let jobs = world.nodes.get(node).map(|node| self.jobs_for(node)).unwrap_or_default();
+                    let jobs =
+                        world.nodes.get(node).map(|node| self.jobs_for(node)).unwrap_or_default();
                     for job in jobs {
                         if !world.jobs.contains_key(&job.id) {
                             self.load_attempts(&mut world, job.id, false);
@@ -242,7 +253,8 @@ impl Writes for MemoryRows {
 
     fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
         self.jobs.extend(changes.jobs.iter().map(|job| (job.id, job.clone())));
-        let attempts = changes.attempts.iter().map(|attempt| ((attempt.job, attempt.number), attempt.clone()));
+        let attempts =
+            changes.attempts.iter().map(|attempt| ((attempt.job, attempt.number), attempt.clone()));
         self.attempts.extend(attempts);
         self.nodes.extend(changes.nodes.iter().map(|node| (node.id, node.clone())));
         for event in &changes.events {
@@ -269,7 +281,12 @@ impl Writes for MemoryRows {
         Ok(())
     }
 
-    fn put_spec(&mut self, known: &KnownSpec, _by: Address, _now: Timestamp) -> Result<(), StoreError> {
+    fn put_spec(
+        &mut self,
+        known: &KnownSpec,
+        _by: Address,
+        _now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.specs.entry(known.hash).or_insert_with(|| known.spec.clone());
         Ok(())
     }
@@ -319,9 +336,11 @@ impl Writes for MemoryRows {
         lease_ms: u64,
         limit: usize,
     ) -> Result<Vec<Verification>, StoreError> {
-        let mut free: Vec<_> = self.verifications.iter().filter(|(_, until)| **until <= now).collect();
+        let mut free: Vec<_> =
+            self.verifications.iter().filter(|(_, until)| **until <= now).collect();
         free.sort_by_key(|(verification, until)| (**until, **verification));
-        let leased: Vec<Verification> = free.into_iter().take(limit).map(|(verification, _)| *verification).collect();
+        let leased: Vec<Verification> =
+            free.into_iter().take(limit).map(|(verification, _)| *verification).collect();
         for verification in &leased {
             self.verifications.insert(*verification, now.plus_millis(lease_ms));
         }
@@ -334,8 +353,16 @@ impl Writes for MemoryRows {
     }
 }
 
-fn drop_expired<K: Ord + Clone, V>(rows: &mut BTreeMap<K, V>, limit: usize, expired: impl Fn(&V) -> bool) {
-    let keys: BTreeSet<K> =
-        rows.iter().filter(|(_, row)| expired(row)).take(limit).map(|(key, _)| key.clone()).collect();
+fn drop_expired<K: Ord + Clone, V>(
+    rows: &mut BTreeMap<K, V>,
+    limit: usize,
+    expired: impl Fn(&V) -> bool,
+) {
+    let keys: BTreeSet<K> = rows
+        .iter()
+        .filter(|(_, row)| expired(row))
+        .take(limit)
+        .map(|(key, _)| key.clone())
+        .collect();
     rows.retain(|key, _| !keys.contains(key));
 }

@@ -107,7 +107,10 @@ impl Drop for Lent<'_> {
 }
 
 impl Store for SqliteStore {
-    fn read_with(&self, work: &mut dyn FnMut(&dyn Reads) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn read_with(
+        &self,
+        work: &mut dyn FnMut(&dyn Reads) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let lent = Lent { store: self, connection: Some(self.borrow_reader()?) };
         let connection = lent.connection.as_ref().expect("taken on drop only");
         // One snapshot, so that what is read together fits together.
@@ -127,7 +130,8 @@ impl Writer for SqliteWriter {
         work: &mut dyn FnMut(&mut dyn Writes) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         // The lock of the one writer covers every row. Dropped without a commit, the transaction leaves no trace.
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         work(&mut SqliteRows { connection: &transaction })?;
         transaction.commit()?;
         Ok(())
@@ -167,7 +171,8 @@ fn newest_migration(connection: &Connection) -> Result<u32, StoreError> {
     if !exists {
         return Ok(0);
     }
-    Ok(connection.query_row("SELECT coalesce(max(number), 0) FROM migrations", [], |row| row.get(0))?)
+    Ok(connection
+        .query_row("SELECT coalesce(max(number), 0) FROM migrations", [], |row| row.get(0))?)
 }
 
 /// Applies what is missing, each step in a transaction of its own, and refuses a database that has other steps.
@@ -183,15 +188,19 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         let digest: [u8; 32] = Sha256::digest(sql).into();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let applied: Option<[u8; 32]> = transaction
-            .query_row("SELECT sha256 FROM migrations WHERE number = ?1", [number], |row| row.get(0))
+            .query_row("SELECT sha256 FROM migrations WHERE number = ?1", [number], |row| {
+                row.get(0)
+            })
             .optional()?;
         match applied {
             Some(applied) if applied == digest => {}
             Some(_) => return Err(StoreError::MigrationDiffers { number: *number }),
             None => {
                 transaction.execute_batch(sql)?;
-                transaction
-                    .execute("INSERT INTO migrations (number, sha256) VALUES (?1, ?2)", (number, &digest[..]))?;
+                transaction.execute(
+                    "INSERT INTO migrations (number, sha256) VALUES (?1, ?2)",
+                    (number, &digest[..]),
+                )?;
                 transaction.commit()?;
             }
         }

@@ -18,7 +18,8 @@ use gristmill_protocol::time::Timestamp;
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
 use super::{
-    Due, IdempotencyKey, JobQuery, Reads, Session, Store, StoreError, StoredReply, TokenHash, Writes,
+    Due, IdempotencyKey, JobQuery, Reads, Session, Store, StoreError, StoredReply, TokenHash,
+    Writes,
 };
 use crate::samples::{self, NOW, SUBMITTER};
 
@@ -102,26 +103,36 @@ fn load(store: &Shared, needs: &Needs) -> World {
 }
 
 fn nodes_for(store: &Shared, job: JobId) -> BTreeSet<u8> {
-    let needs = Needs { jobs: [job].into(), windows: [Window::NodesFor(job)].into(), ..Needs::default() };
+    let needs =
+        Needs { jobs: [job].into(), windows: [Window::NodesFor(job)].into(), ..Needs::default() };
     load(store, &needs).nodes.keys().map(|node| node.0[0]).collect()
 }
 
 fn jobs_for(store: &Shared, node: u8) -> BTreeSet<JobId> {
     let node = samples::node_id(node);
-    let needs = Needs { nodes: [node].into(), windows: [Window::JobsFor(node)].into(), ..Needs::default() };
+    let needs =
+        Needs { nodes: [node].into(), windows: [Window::JobsFor(node)].into(), ..Needs::default() };
     load(store, &needs).jobs.into_keys().collect()
 }
 
 fn what_was_saved_is_loaded(store: Shared) {
     let terms = samples::terms(SUBMITTER, 1);
     let node = samples::node_id(7);
-    let commands =
-        [samples::register(node), samples::poll(node), samples::create(terms), samples::opened(terms, 5)];
+    let commands = [
+        samples::register(node),
+        samples::poll(node),
+        samples::create(terms),
+        samples::opened(terms, 5),
+    ];
     let changes = samples::decided(commands);
-    assert!(!changes.attempts.is_empty() && !changes.intents.is_empty(), "the node gets the job at once");
+    assert!(
+        !changes.attempts.is_empty() && !changes.intents.is_empty(),
+        "the node gets the job at once"
+    );
     save(&store, &changes);
     let job = samples::job_id(&terms);
-    let world = load(&store, &Needs { jobs: [job].into(), nodes: [node].into(), ..Needs::default() });
+    let world =
+        load(&store, &Needs { jobs: [job].into(), nodes: [node].into(), ..Needs::default() });
     assert_eq!(world.jobs.into_values().collect::<Vec<_>>(), changes.jobs);
     assert_eq!(world.attempts.into_values().collect::<Vec<_>>(), changes.attempts);
     assert_eq!(world.nodes.into_values().collect::<Vec<_>>(), changes.nodes);
@@ -173,7 +184,11 @@ fn events_have_no_doubles(store: Shared) {
     let mut writer = store.writer().unwrap();
     let twice = Changes { events: vec![event(id, 2), event(id, 1)], ..Changes::default() };
     assert!(writer.transact(&Needs::default(), &mut |rows| rows.save(&twice)).is_err());
-    assert_eq!(read(&store, |rows| rows.events(id, 0, 10)).len(), 1, "nothing of the second save is kept");
+    assert_eq!(
+        read(&store, |rows| rows.events(id, 0, 10)).len(),
+        1,
+        "nothing of the second save is kept"
+    );
 }
 
 fn nodes_for_a_job_are_those_that_fit(store: Shared) {
@@ -201,15 +216,27 @@ fn nodes_for_a_job_are_those_that_fit(store: Shared) {
             with(11, |node| node.offer.disk_bytes = 1),
         ],
     );
-    assert_eq!(nodes_for(&store, id), [1, 7].into(), "only what fits; a floor that is just met does");
+    assert_eq!(
+        nodes_for(&store, id),
+        [1, 7].into(),
+        "only what fits; a floor that is just met does"
+    );
     let refunded = Job { state: State::Refunded, ..job.clone() };
     save_jobs(&store, [refunded]);
     assert_eq!(nodes_for(&store, id), [].into(), "an ended job wants no nodes");
     let all_online = [1, 5, 6, 7, 8, 9, 10, 11].into();
-    assert_eq!(nodes_for(&store, JobId([9; 32].into())), all_online, "nothing is known yet of a new job");
+    assert_eq!(
+        nodes_for(&store, JobId([9; 32].into())),
+        all_online,
+        "nothing is known yet of a new job"
+    );
     let without_spec = Job { demand: None, ..job };
     save_jobs(&store, [without_spec]);
-    assert_eq!(nodes_for(&store, id), [1, 7, 8, 9, 10, 11].into(), "without a spec, token and price still count");
+    assert_eq!(
+        nodes_for(&store, id),
+        [1, 7, 8, 9, 10, 11].into(),
+        "without a spec, token and price still count"
+    );
 }
 
 fn jobs_for_a_node_are_those_that_fit(store: Shared) {
@@ -263,12 +290,20 @@ fn windows_are_bounded_and_in_order(store: Shared) {
 fn a_job_brings_its_attempts_and_their_nodes(store: Shared) {
     let terms = samples::terms(SUBMITTER, 1);
     let node = samples::node_id(7);
-    let commands =
-        [samples::register(node), samples::poll(node), samples::create(terms), samples::opened(terms, 5)];
+    let commands = [
+        samples::register(node),
+        samples::poll(node),
+        samples::create(terms),
+        samples::opened(terms, 5),
+    ];
     save(&store, &samples::decided(commands));
     save_nodes(&store, [samples::idle_node(8)]);
     let world = load(&store, &Needs { jobs: [samples::job_id(&terms)].into(), ..Needs::default() });
-    assert_eq!(world.nodes.keys().copied().collect::<Vec<_>>(), [node], "the attempt's node and no other");
+    assert_eq!(
+        world.nodes.keys().copied().collect::<Vec<_>>(),
+        [node],
+        "the attempt's node and no other"
+    );
     assert_eq!(world.attempts.len(), 1);
 }
 
@@ -286,20 +321,28 @@ fn heartbeats_only_move_forward(store: Shared) {
     heard_at(500, 500);
     heard_at(100, 500);
     heard_at(600, 600);
-    assert_eq!(read(&store, |rows| rows.node(samples::node_id(2))), None, "hearing it makes no node");
+    assert_eq!(
+        read(&store, |rows| rows.node(samples::node_id(2))),
+        None,
+        "hearing it makes no node"
+    );
     save_nodes(&store, [samples::idle_node(1)]);
     let node = read(&store, |rows| rows.node(id)).unwrap();
     assert_eq!(node.heard_at, NOW.plus_millis(600), "an older row does not forget it");
 }
 
 fn what_is_due_comes_in_order(store: Shared) {
-    let job = |salt: u8, due: Option<u64>| Job { due_at: due.map(Timestamp), ..samples::queued_job(salt) };
+    let job = |salt: u8, due: Option<u64>| Job {
+        due_at: due.map(Timestamp),
+        ..samples::queued_job(salt)
+    };
     let jobs = [job(1, Some(300)), job(2, Some(100)), job(3, None)];
     assert_eq!(read(&store, |rows| rows.next_due_at()), None);
     save_jobs(&store, jobs.clone());
     save_nodes(&store, [Node { due_at: Some(Timestamp(200)), ..samples::idle_node(1) }]);
     let due = |now, limit| read(&store, |rows| rows.due(Timestamp(now), limit));
-    let (first, node, last) = (Due::Job(jobs[1].id), Due::Node(samples::node_id(1)), Due::Job(jobs[0].id));
+    let (first, node, last) =
+        (Due::Job(jobs[1].id), Due::Node(samples::node_id(1)), Due::Job(jobs[0].id));
     assert_eq!(due(99, 10), []);
     assert_eq!(due(100, 10), [first]);
     assert_eq!(due(1000, 10), [first, node, last]);
@@ -325,18 +368,32 @@ fn jobs_are_listed_newest_first_page_by_page(store: Shared) {
     assert_eq!(list(JobQuery { limit: 2, ..all.clone() }), ids[..2]);
     for (index, job) in jobs.iter().enumerate() {
         let after = Some((job.created_at, job.id));
-        assert_eq!(list(JobQuery { after, ..all.clone() }), ids[index + 1..], "equal times do not skip a job");
+        assert_eq!(
+            list(JobQuery { after, ..all.clone() }),
+            ids[index + 1..],
+            "equal times do not skip a job"
+        );
     }
     let theirs = JobQuery { submitter: Some(Address::repeat_byte(0xee)), ..all.clone() };
     assert_eq!(list(theirs), [samples::queued_job(3).id]);
-    assert_eq!(list(JobQuery { state: Some(JobState::Refunded), ..all.clone() }), [samples::queued_job(4).id]);
+    assert_eq!(
+        list(JobQuery { state: Some(JobState::Refunded), ..all.clone() }),
+        [samples::queued_job(4).id]
+    );
     assert_eq!(list(JobQuery { provider: Some(samples::PROVIDER), ..all.clone() }), []);
 
     let (terms, node) = (samples::terms(SUBMITTER, 9), samples::node_id(7));
-    let commands =
-        [samples::register(node), samples::poll(node), samples::create(terms), samples::opened(terms, 5)];
+    let commands = [
+        samples::register(node),
+        samples::poll(node),
+        samples::create(terms),
+        samples::opened(terms, 5),
+    ];
     save(&store, &samples::decided(commands));
-    assert_eq!(list(JobQuery { provider: Some(samples::PROVIDER), ..all }), [samples::job_id(&terms)]);
+    assert_eq!(
+        list(JobQuery { provider: Some(samples::PROVIDER), ..all }),
+        [samples::job_id(&terms)]
+    );
     let counts = read(&store, |rows| rows.unfinished_jobs());
     let count = |state| counts.iter().find(|(other, _)| *other == state).map(|(_, count)| *count);
     assert_eq!((count(JobState::Queued), count(JobState::Assigned)), (Some(3), Some(1)));
@@ -350,7 +407,10 @@ fn events_are_read_from_any_version(store: Shared) {
     let events = (1..=5).map(|version| event(ids[0], version)).chain([event(ids[1], 1)]).collect();
     save(&store, &Changes { events, ..Changes::default() });
     let versions = |job, after, limit| -> Vec<u64> {
-        read(&store, |rows| rows.events(job, after, limit)).iter().map(|event| event.version).collect()
+        read(&store, |rows| rows.events(job, after, limit))
+            .iter()
+            .map(|event| event.version)
+            .collect()
     };
     assert_eq!(versions(ids[0], 0, 10), [1, 2, 3, 4, 5]);
     assert_eq!(versions(ids[0], 2, 2), [3, 4]);
@@ -379,7 +439,11 @@ fn sessions_end(store: Shared) {
     assert_eq!(whose(one, 10), None, "expired");
     assert_eq!(whose(TokenHash([3; 32]), 0), None);
     write(&store, |rows| rows.revoke_session(&one));
-    assert_eq!((whose(one, 0), whose(two, 0)), (None, Some(SUBMITTER)), "only the one that was revoked");
+    assert_eq!(
+        (whose(one, 0), whose(two, 0)),
+        (None, Some(SUBMITTER)),
+        "only the one that was revoked"
+    );
     write(&store, |rows| rows.purge(NOW.plus_millis(9), 10));
     assert_eq!(whose(two, 0), Some(SUBMITTER));
     write(&store, |rows| rows.purge(NOW.plus_millis(10), 10));
@@ -393,7 +457,11 @@ fn nonces_are_used_once(store: Shared) {
     assert!(use_nonce("two"));
     write(&store, |rows| rows.purge(NOW, 1));
     let left = ["one", "two"].map(|nonce| write(&store, |rows| rows.use_nonce(nonce, NOW)));
-    assert_eq!(left.iter().filter(|fresh| **fresh).count(), 1, "no more are deleted at once than was asked for");
+    assert_eq!(
+        left.iter().filter(|fresh| **fresh).count(),
+        1,
+        "no more are deleted at once than was asked for"
+    );
 }
 
 fn replies_are_remembered_until_they_expire(store: Shared) {
@@ -433,7 +501,8 @@ fn verifications_are_leased_until_their_verdict(store: Shared) {
         save(&store, &Changes { verifications: verifications.to_vec(), ..Changes::default() });
     };
     let lease = |at: u64, limit| {
-        let leased = write(&store, |rows| rows.lease_verifications(NOW.plus_millis(at), 100, limit));
+        let leased =
+            write(&store, |rows| rows.lease_verifications(NOW.plus_millis(at), 100, limit));
         leased.into_iter().collect::<BTreeSet<_>>()
     };
     plan(&[first, second]);

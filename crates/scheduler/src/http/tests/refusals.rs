@@ -7,15 +7,22 @@ async fn every_refusal_is_a_problem_with_its_code() {
     let mill = Mill::start().await;
     let json = "content-type: application/json";
     let submitter = PrivateKeySigner::random();
-    let token = mill.client().sign_in(submitter.address(), ISSUED_AT, |text| sign(&submitter, text)).await.unwrap();
+    let token = mill
+        .client()
+        .sign_in(submitter.address(), ISSUED_AT, |text| sign(&submitter, text))
+        .await
+        .unwrap();
     let bearer = format!("authorization: Bearer {}", token.token);
     let bearer = bearer.as_str();
     let hash = samples::spec().hash;
     let spec_path = format!("/v1/specs/{hash}");
     let job = format!("/v1/jobs/{}", JobId::default());
     let terms = serde_json::json!({ "terms": samples::terms(submitter.address(), 1) }).to_string();
-    let wrong_spec = serde_json::to_string(&samples::spec().spec).unwrap().replace("digits", "other");
-    let bad_spec = serde_json::to_string(&samples::spec().spec).unwrap().replace("\"max_run_seconds\":60", "\"max_run_seconds\":0");
+    let wrong_spec =
+        serde_json::to_string(&samples::spec().spec).unwrap().replace("digits", "other");
+    let bad_spec = serde_json::to_string(&samples::spec().spec)
+        .unwrap()
+        .replace("\"max_run_seconds\":60", "\"max_run_seconds\":0");
     let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
     type Case<'a> = (&'a str, &'a str, &'a [&'a str], &'a str, ErrorCode);
     let cases: &[Case<'_>] = &[
@@ -39,28 +46,70 @@ async fn every_refusal_is_a_problem_with_its_code() {
         ("GET", "/v1/jobs?colour=red", &[], "", ErrorCode::InvalidRequest),
         ("GET", "/v1/jobs?submitter=0x12", &[], "", ErrorCode::InvalidRequest),
         ("GET", "/v1/nodes/0x12", &[], "", ErrorCode::InvalidRequest),
-        ("GET", "/v1/nodes/0x1212121212121212121212121212121212121212", &[], "", ErrorCode::NotFound),
+        (
+            "GET",
+            "/v1/nodes/0x1212121212121212121212121212121212121212",
+            &[],
+            "",
+            ErrorCode::NotFound,
+        ),
         ("GET", &spec_path, &[], "", ErrorCode::NotFound),
         ("POST", "/v1/auth/login", &[], "{}", ErrorCode::UnsupportedMediaType),
-        ("POST", "/v1/auth/login", &["content-type: text/plain"], "{}", ErrorCode::UnsupportedMediaType),
+        (
+            "POST",
+            "/v1/auth/login",
+            &["content-type: text/plain"],
+            "{}",
+            ErrorCode::UnsupportedMediaType,
+        ),
         ("POST", "/v1/auth/login", &[json], "", ErrorCode::InvalidRequest),
         ("POST", "/v1/auth/login", &[json], "{", ErrorCode::InvalidRequest),
         ("POST", "/v1/auth/login", &[json], "\u{0}\u{1}", ErrorCode::InvalidRequest),
-        ("POST", "/v1/auth/login", &[json], "{\"message\":\"a\",\"signature\":\"b\",\"c\":1}", ErrorCode::InvalidRequest),
-        ("POST", "/v1/auth/login", &[json], "{\"message\":\"a\",\"signature\":\"b\"}", ErrorCode::InvalidLogin),
+        (
+            "POST",
+            "/v1/auth/login",
+            &[json],
+            "{\"message\":\"a\",\"signature\":\"b\",\"c\":1}",
+            ErrorCode::InvalidRequest,
+        ),
+        (
+            "POST",
+            "/v1/auth/login",
+            &[json],
+            "{\"message\":\"a\",\"signature\":\"b\"}",
+            ErrorCode::InvalidLogin,
+        ),
         ("POST", "/v1/auth/login", &[json], &deep, ErrorCode::InvalidRequest),
         ("POST", "/v1/auth/logout", &[], "", ErrorCode::Unauthenticated),
         ("POST", "/v1/auth/logout", &["authorization: Basic eDp5"], "", ErrorCode::Unauthenticated),
         ("POST", "/v1/jobs", &[json], &terms, ErrorCode::Unauthenticated),
         ("POST", "/v1/jobs", &[json, bearer], &terms, ErrorCode::SpecUnknown),
         ("POST", "/v1/jobs", &[json, bearer], "{\"terms\":{}}", ErrorCode::InvalidRequest),
-        ("POST", "/v1/jobs", &[json, bearer, "idempotency-key: a b"], &terms, ErrorCode::InvalidRequest),
+        (
+            "POST",
+            "/v1/jobs",
+            &[json, bearer, "idempotency-key: a b"],
+            &terms,
+            ErrorCode::InvalidRequest,
+        ),
         ("POST", &format!("{job}/cancel"), &[bearer], "", ErrorCode::NotFound),
         ("PUT", &spec_path, &[json, bearer], "{}", ErrorCode::InvalidRequest),
         ("PUT", &spec_path, &[json, bearer], &wrong_spec, ErrorCode::SpecHashMismatch),
         ("PUT", &spec_path, &[json, bearer], &bad_spec, ErrorCode::InvalidSpec),
-        ("POST", &format!("{job}/attempts/1/start"), &[json, bearer], "{}", ErrorCode::InvalidRequest),
-        ("POST", &format!("{job}/attempts/1/logs?offset=0"), &[bearer], "x", ErrorCode::UnsupportedMediaType),
+        (
+            "POST",
+            &format!("{job}/attempts/1/start"),
+            &[json, bearer],
+            "{}",
+            ErrorCode::InvalidRequest,
+        ),
+        (
+            "POST",
+            &format!("{job}/attempts/1/logs?offset=0"),
+            &[bearer],
+            "x",
+            ErrorCode::UnsupportedMediaType,
+        ),
         ("GET", "/ipfs/notacid", &[], "", ErrorCode::InvalidRequest),
     ];
     for (method, path, headers, body, expected) in cases {
@@ -68,7 +117,11 @@ async fn every_refusal_is_a_problem_with_its_code() {
         assert_eq!(answer.problem().code, *expected, "{method} {path}\n{}", answer.body);
         assert_ne!(answer.status, 500);
     }
-    assert_eq!(mill.request("GET", "/v1/info", &[], "").await.status, 200, "the scheduler is well after all that");
+    assert_eq!(
+        mill.request("GET", "/v1/info", &[], "").await.status,
+        200,
+        "the scheduler is well after all that"
+    );
 }
 
 #[tokio::test]
@@ -77,7 +130,10 @@ async fn a_body_beyond_its_limit_is_refused_declared_or_not() {
     let limit = mill.app.config.limits.body_bytes_max;
     let head = "POST /v1/auth/login HTTP/1.1\r\nhost: mill\r\ncontent-type: application/json\r\n";
     let declared = format!("{head}content-length: {}\r\n\r\n", limit + 1);
-    assert_eq!(Answer::parse(&mill.raw(declared.as_bytes()).await).problem().code, ErrorCode::TooLarge);
+    assert_eq!(
+        Answer::parse(&mill.raw(declared.as_bytes()).await).problem().code,
+        ErrorCode::TooLarge
+    );
 
     let mut chunked = format!("{head}transfer-encoding: chunked\r\n\r\n").into_bytes();
     for _ in 0..limit / 65_536 + 1 {
@@ -106,15 +162,23 @@ async fn who_sends_too_slowly_is_let_go() {
 #[tokio::test]
 async fn what_is_no_http_is_told_so_and_harms_nobody() {
     let mill = Mill::start().await;
-    let (hello, tls) = (&b"hello\r\n\r\n"[..], &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"[..]);
+    let (hello, tls) =
+        (&b"hello\r\n\r\n"[..], &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"[..]);
     for garbage in [hello, tls, b"GET / HTTP/9.9\r\n\r\n", b"GET /\x01 HTTP/1.1\r\n\r\n"] {
         let answer = Answer::parse(&mill.raw(garbage).await);
         assert_eq!(answer.problem().code, ErrorCode::InvalidRequest, "{garbage:?}");
     }
-    let long_name = format!("GET /{} HTTP/1.1\r\nhost: mill\r\nconnection: close\r\n\r\n", "a".repeat(10_000));
-    assert_eq!(Answer::parse(&mill.raw(long_name.as_bytes()).await).problem().code, ErrorCode::NotFound);
+    let long_name =
+        format!("GET /{} HTTP/1.1\r\nhost: mill\r\nconnection: close\r\n\r\n", "a".repeat(10_000));
+    assert_eq!(
+        Answer::parse(&mill.raw(long_name.as_bytes()).await).problem().code,
+        ErrorCode::NotFound
+    );
     let too_long = format!("GET / HTTP/1.1\r\nhost: mill\r\nx: {}\r\n\r\n", "a".repeat(100_000));
-    assert_eq!(Answer::parse(&mill.raw(too_long.as_bytes()).await).problem().code, ErrorCode::TooLarge);
+    assert_eq!(
+        Answer::parse(&mill.raw(too_long.as_bytes()).await).problem().code,
+        ErrorCode::TooLarge
+    );
     assert_eq!(mill.request("GET", "/healthz", &[], "").await.body, "ok\n");
 }
 
@@ -134,8 +198,16 @@ async fn who_asks_too_often_waits_and_others_do_not() {
     for _ in 0..3 {
         client.info().await.unwrap();
     }
-    assert_eq!(code(client.info().await), Some(ErrorCode::TooManyRequests), "an account has its own bucket");
-    assert_eq!(mill.request("GET", "/healthz", &[], "").await.status, 200, "signs of life are never limited");
+    assert_eq!(
+        code(client.info().await),
+        Some(ErrorCode::TooManyRequests),
+        "an account has its own bucket"
+    );
+    assert_eq!(
+        mill.request("GET", "/healthz", &[], "").await.status,
+        200,
+        "signs of life are never limited"
+    );
     mill.clock.advance_ms(1000);
     assert_eq!(anonymous().await.status, 200);
 }

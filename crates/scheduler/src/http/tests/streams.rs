@@ -21,14 +21,21 @@ async fn running(mill: &Mill) -> Running {
     let (submitter, signer) = (PrivateKeySigner::random(), PrivateKeySigner::random());
     let node = mill.node(&signer).await;
     let (job, _) = mill.funded_job(&submitter, 1).await;
-    let lease_token = node.poll(NodeId(signer.address()), &poll(0)).await.unwrap().assignments[0].lease_token;
+    let lease_token =
+        node.poll(NodeId(signer.address()), &poll(0)).await.unwrap().assignments[0].lease_token;
     node.start(job, FIRST, &StartRequest { lease_token }).await.unwrap();
     Running { job, node, signer, lease_token }
 }
 
 async fn whole_log(client: &Client, job: JobId, offset: u64) -> Vec<u8> {
     let stream = client.logs(job, None, offset, false).await.unwrap();
-    stream.try_fold(Vec::new(), |mut all, part| async move { all.extend_from_slice(&part); Ok(all) }).await.unwrap()
+    stream
+        .try_fold(Vec::new(), |mut all, part| async move {
+            all.extend_from_slice(&part);
+            Ok(all)
+        })
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -37,7 +44,11 @@ async fn a_log_is_appended_by_offset_and_only_by_its_node() {
     let Running { job, node, .. } = running(&mill).await;
     let append = |offset, text: &'static str| node.append_log(job, FIRST, offset, text.into());
     assert_eq!(append(0, "one ").await.unwrap().next_offset, 4);
-    assert_eq!(append(0, "one two").await.unwrap().next_offset, 7, "what is there already is skipped");
+    assert_eq!(
+        append(0, "one two").await.unwrap().next_offset,
+        7,
+        "what is there already is skipped"
+    );
     let gap = append(9, "x").await.unwrap_err();
     let ClientError::Refused(problem) = &gap else { panic!("{gap}") };
     assert_eq!((problem.code, problem.expected_offset), (ErrorCode::LogGap, Some(7)));
@@ -46,7 +57,10 @@ async fn a_log_is_appended_by_offset_and_only_by_its_node() {
     let too_large = node.append_log(job, FIRST, 7, vec![b'x'; (1 << 20) + 1].into()).await;
     assert_eq!(code(too_large), Some(ErrorCode::TooLarge));
     let stranger = mill.signed_in(&PrivateKeySigner::random()).await;
-    assert_eq!(code(stranger.append_log(job, FIRST, 7, "x".into()).await), Some(ErrorCode::Forbidden));
+    assert_eq!(
+        code(stranger.append_log(job, FIRST, 7, "x".into()).await),
+        Some(ErrorCode::Forbidden)
+    );
     let none = node.append_log(job, AttemptNumber(2), 0, "x".into()).await;
     assert_eq!(code(none), Some(ErrorCode::NotFound));
     assert_eq!(whole_log(&mill.client(), job, 0).await, b"one two");
@@ -109,9 +123,17 @@ async fn events_resume_from_any_version_and_follow_to_the_end() {
     };
     let first = sse(&["accept: text/event-stream"]).await;
     assert!(first.head.contains("content-type: text/event-stream"));
-    assert!(first.body.contains("id: 1\ndata: {") && first.body.contains("id: 2\n"), "{}", first.body);
+    assert!(
+        first.body.contains("id: 1\ndata: {") && first.body.contains("id: 2\n"),
+        "{}",
+        first.body
+    );
     let resumed = sse(&["accept: text/event-stream", "last-event-id: 1"]).await;
-    assert!(!resumed.body.contains("id: 1\n") && resumed.body.contains("id: 2\n"), "{}", resumed.body);
+    assert!(
+        !resumed.body.contains("id: 1\n") && resumed.body.contains("id: 2\n"),
+        "{}",
+        resumed.body
+    );
 }
 
 #[tokio::test]

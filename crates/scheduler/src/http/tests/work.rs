@@ -3,7 +3,8 @@
 use gristmill_market::Command;
 use gristmill_market::command::{ChainEvent, Fact};
 use gristmill_protocol::api::{
-    AttemptRef, AttemptState, JobState, NodeState, PollRequest, ReleaseRequest, ReportRequest, StartRequest,
+    AttemptRef, AttemptState, JobState, NodeState, PollRequest, ReleaseRequest, ReportRequest,
+    StartRequest,
 };
 use gristmill_protocol::client::JobFilter;
 use gristmill_protocol::content::{self, Limits, MemoryStore as Blocks};
@@ -19,7 +20,8 @@ pub(super) fn poll(wait_ms: u32) -> PollRequest {
 
 /// A receipt of success for the first attempt of a job.
 pub(super) fn receipt(job: JobId, node: &PrivateKeySigner) -> Receipt {
-    let output = content::add_file(&Blocks::default(), &mut &b"flour"[..], &Limits::default()).unwrap();
+    let output =
+        content::add_file(&Blocks::default(), &mut &b"flour"[..], &Limits::default()).unwrap();
     Receipt {
         version: RECEIPT_VERSION,
         job_id: job,
@@ -38,8 +40,13 @@ pub(super) fn receipt(job: JobId, node: &PrivateKeySigner) -> Receipt {
 }
 
 /// The report of a receipt, signed as it must be.
-pub(super) fn report(lease_token: LeaseToken, receipt: Receipt, signer: &PrivateKeySigner) -> ReportRequest {
-    let (job_id, attempt, node, receipt_hash) = (receipt.job_id, receipt.attempt, receipt.node, receipt.hash());
+pub(super) fn report(
+    lease_token: LeaseToken,
+    receipt: Receipt,
+    signer: &PrivateKeySigner,
+) -> ReportRequest {
+    let (job_id, attempt, node, receipt_hash) =
+        (receipt.job_id, receipt.attempt, receipt.node, receipt.hash());
     let message = if receipt.outcome.is_success() {
         Message::Result { job_id, attempt, node, receipt_hash }
     } else {
@@ -59,20 +66,30 @@ async fn a_job_goes_from_its_spec_to_a_result_that_waits_for_its_verdict() {
 
     let reply = node.poll(id, &poll(60_000)).await.unwrap();
     let [assignment] = &reply.assignments[..] else { panic!("{reply:?}") };
-    assert_eq!((assignment.job_id, assignment.terms, &assignment.spec), (job, terms, &samples::spec().spec));
+    assert_eq!(
+        (assignment.job_id, assignment.terms, &assignment.spec),
+        (job, terms, &samples::spec().spec)
+    );
     assert_eq!(reply.silence_ms, 15_000);
     let lease_token = assignment.lease_token;
     let holding = vec![AttemptRef { job_id: job, attempt: AttemptNumber(1) }];
     let held = node.poll(id, &PollRequest { holding, ..poll(0) }).await.unwrap();
-    assert!(held.assignments.is_empty() && held.stop.is_empty(), "what it holds is not sent again: {held:?}");
+    assert!(
+        held.assignments.is_empty() && held.stop.is_empty(),
+        "what it holds is not sent again: {held:?}"
+    );
 
     node.start(job, AttemptNumber(1), &StartRequest { lease_token }).await.unwrap();
     let view = node.job(job).await.unwrap();
     assert_eq!((view.state, view.attempts[0].state), (JobState::Assigned, AttemptState::Running));
     node.append_log(job, AttemptNumber(1), 0, "grinding\n".into()).await.unwrap();
     let receipt = receipt(job, &signer);
-    node.report(job, AttemptNumber(1), &report(lease_token, receipt.clone(), &signer)).await.unwrap();
-    node.report(job, AttemptNumber(1), &report(lease_token, receipt.clone(), &signer)).await.unwrap();
+    node.report(job, AttemptNumber(1), &report(lease_token, receipt.clone(), &signer))
+        .await
+        .unwrap();
+    node.report(job, AttemptNumber(1), &report(lease_token, receipt.clone(), &signer))
+        .await
+        .unwrap();
 
     let view = mill.client().job(job).await.unwrap();
     assert_eq!(view.state, JobState::Verifying);
@@ -82,7 +99,11 @@ async fn a_job_goes_from_its_spec_to_a_result_that_waits_for_its_verdict() {
     assert_eq!(view.result, None, "no verdict, no result");
     assert_eq!(view.transactions.len(), 1, "the assignment is to be sent: {:?}", view.transactions);
     let lease = |rows: &mut dyn crate::store::Writes| rows.lease_verifications(NOW, 1000, 10);
-    assert_eq!(mill.app.turns.write("lease", lease).await.unwrap().len(), 1, "the verifier has one thing to do");
+    assert_eq!(
+        mill.app.turns.write("lease", lease).await.unwrap().len(),
+        1,
+        "the verifier has one thing to do"
+    );
 }
 
 #[tokio::test]
@@ -155,10 +176,16 @@ async fn a_node_needs_a_wallet_behind_it_and_its_own_key() {
     assert_eq!(node.put_offer(id, &offer).await.unwrap().provider, PROVIDER);
     let (job, _) = mill.funded_job(&submitter, 1).await;
     let reply = node.poll(id, &poll(0)).await.unwrap();
-    assert!(reply.assignments.is_empty(), "its provider has not approved this scheduler: {reply:?}");
+    assert!(
+        reply.assignments.is_empty(),
+        "its provider has not approved this scheduler: {reply:?}"
+    );
     let why = mill.client().explain(job).await.unwrap();
     assert_eq!((why.nodes_total, why.nodes_matching), (1, 0));
-    assert!(why.removed.iter().any(|removal| removal.constraint == "standing" && removal.nodes == 1), "{why:?}");
+    assert!(
+        why.removed.iter().any(|removal| removal.constraint == "standing" && removal.nodes == 1),
+        "{why:?}"
+    );
 
     mill.enroll(signer.address()).await;
     node.put_offer(id, &offer).await.unwrap();
@@ -185,9 +212,14 @@ async fn a_report_that_is_not_what_it_says_is_refused_and_changes_nothing() {
         change(&mut receipt);
         report(token, receipt, &signer)
     };
-    let failed = report(token, Receipt { outcome: Outcome::Exited { exit_code: 1 }, ..good.clone() }, &signer);
+    let failed = report(
+        token,
+        Receipt { outcome: Outcome::Exited { exit_code: 1 }, ..good.clone() },
+        &signer,
+    );
     let signed_by_another = report(token, good.clone(), &PrivateKeySigner::random());
-    let failure_signed_as_result = ReportRequest { signature: with(|_| {}).signature, ..failed.clone() };
+    let failure_signed_as_result =
+        ReportRequest { signature: with(|_| {}).signature, ..failed.clone() };
     let success_signed_as_failure = ReportRequest { signature: failed.signature, ..with(|_| {}) };
     let release_by_another = {
         let message = Message::Release { job_id: job, attempt: AttemptNumber(1) };
@@ -211,11 +243,17 @@ async fn a_report_that_is_not_what_it_says_is_refused_and_changes_nothing() {
         assert_eq!(code(refused), Some(ErrorCode::InvalidReceipt), "{what}");
     }
     let forged = report(LeaseToken::default(), good.clone(), &signer);
-    assert_eq!(code(node.report(job, AttemptNumber(1), &forged).await), Some(ErrorCode::StaleAttempt));
+    assert_eq!(
+        code(node.report(job, AttemptNumber(1), &forged).await),
+        Some(ErrorCode::StaleAttempt)
+    );
     let other = PrivateKeySigner::random();
     let thief = mill.node(&other).await;
     let stolen = report(token, Receipt { node: NodeId(other.address()), ..good.clone() }, &other);
-    assert_eq!(code(thief.report(job, AttemptNumber(1), &stolen).await), Some(ErrorCode::StaleAttempt));
+    assert_eq!(
+        code(thief.report(job, AttemptNumber(1), &stolen).await),
+        Some(ErrorCode::StaleAttempt)
+    );
     assert_eq!(node.job(job).await.unwrap(), before, "nothing of that left a trace");
     node.report(job, AttemptNumber(1), &with(|_| {})).await.unwrap();
 }
@@ -226,7 +264,8 @@ async fn a_node_gives_a_job_back_with_its_signature() {
     let (submitter, signer) = (PrivateKeySigner::random(), PrivateKeySigner::random());
     let node = mill.node(&signer).await;
     let (job, _) = mill.funded_job(&submitter, 1).await;
-    let lease_token = node.poll(NodeId(signer.address()), &poll(0)).await.unwrap().assignments[0].lease_token;
+    let lease_token =
+        node.poll(NodeId(signer.address()), &poll(0)).await.unwrap().assignments[0].lease_token;
     let release = |attempt: u16, reason: String| {
         let message = Message::Release { job_id: job, attempt: AttemptNumber(attempt) };
         ReleaseRequest { lease_token, signature: sign_message(&signer, &message), reason }
@@ -257,14 +296,23 @@ async fn posting_is_for_the_submitter_and_takes_effect_once() {
     ] {
         assert_eq!(code(client.create_job(&change).await), Some(expected));
     }
-    assert!(client.jobs(&JobFilter::default()).await.unwrap().items.is_empty(), "no refused job is kept");
+    assert!(
+        client.jobs(&JobFilter::default()).await.unwrap().items.is_empty(),
+        "no refused job is kept"
+    );
 
-    let token = client.sign_in(submitter.address(), ISSUED_AT, |text| sign(&submitter, text)).await.unwrap().token;
+    let token = client
+        .sign_in(submitter.address(), ISSUED_AT, |text| sign(&submitter, text))
+        .await
+        .unwrap()
+        .token;
     let bearer = format!("authorization: Bearer {token}");
     let post = async |salt: u8, key: &str| {
-        let body = serde_json::json!({ "terms": samples::terms(submitter.address(), salt) }).to_string();
+        let body =
+            serde_json::json!({ "terms": samples::terms(submitter.address(), salt) }).to_string();
         let key = format!("idempotency-key: {key}");
-        mill.request("POST", "/v1/jobs", &["content-type: application/json", &bearer, &key], &body).await
+        mill.request("POST", "/v1/jobs", &["content-type: application/json", &bearer, &key], &body)
+            .await
     };
     assert_eq!(post(1, "a").await.status, 201);
     assert_eq!(post(1, "a").await.status, 201, "answered as the first time");
@@ -287,9 +335,12 @@ async fn lists_come_page_by_page_without_doubles() {
     client.put_spec(&samples::spec().spec).await.unwrap();
     let mut posted = std::collections::BTreeSet::new();
     for salt in 0..7 {
-        posted.insert(client.create_job(&samples::terms(submitter.address(), salt)).await.unwrap().id);
+        posted.insert(
+            client.create_job(&samples::terms(submitter.address(), salt)).await.unwrap().id,
+        );
     }
-    let mut filter = JobFilter { limit: Some(3), submitter: Some(submitter.address()), ..JobFilter::default() };
+    let mut filter =
+        JobFilter { limit: Some(3), submitter: Some(submitter.address()), ..JobFilter::default() };
     let (mut seen, mut pages) = (std::collections::BTreeSet::new(), 0);
     loop {
         let page = client.jobs(&filter).await.unwrap();

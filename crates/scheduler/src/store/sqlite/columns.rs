@@ -46,11 +46,13 @@ pub(super) fn word<T: Serialize>(value: &T) -> String {
 }
 
 pub(super) fn body<T: Serialize>(table: &'static str, value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Corrupt { table, problem: error.to_string() })
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Corrupt { table, problem: error.to_string() })
 }
 
 pub(super) fn parse<T: DeserializeOwned>(table: &'static str, body: &str) -> Result<T, StoreError> {
-    serde_json::from_str(body).map_err(|error| StoreError::Corrupt { table, problem: error.to_string() })
+    serde_json::from_str(body)
+        .map_err(|error| StoreError::Corrupt { table, problem: error.to_string() })
 }
 
 impl SqliteRows<'_> {

@@ -48,7 +48,12 @@ impl SqliteRows<'_> {
         Ok(())
     }
 
-    fn load_attempts(&self, world: &mut World, job: JobId, with_nodes: bool) -> Result<(), StoreError> {
+    fn load_attempts(
+        &self,
+        world: &mut World,
+        job: JobId,
+        with_nodes: bool,
+    ) -> Result<(), StoreError> {
         for attempt in self.attempts(job)? {
             if with_nodes {
                 self.load_node(world, attempt.node)?;
@@ -70,7 +75,8 @@ impl SqliteRows<'_> {
             Strategy::BestFit | Strategy::Cheapest | Strategy::Reputation => "n.price_floor",
         };
         let limit = int(WINDOW_MAX as u64);
-        let columns = "SELECT n.body, h.heard_at FROM nodes n LEFT JOIN node_heard h ON h.node = n.id";
+        let columns =
+            "SELECT n.body, h.heard_at FROM nodes n LEFT JOIN node_heard h ON h.node = n.id";
         let nodes = if let Some(job) = job {
             let resources = demand.map(|demand| &demand.resources);
             let sql = format!("{columns} WHERE {FITS_JOB} ORDER BY {order}, n.id LIMIT ?8");
@@ -101,7 +107,8 @@ impl SqliteRows<'_> {
         };
         let free = node.free();
         let runs = |kind| node.offer.runtimes.contains(&kind);
-        let sql = "SELECT body FROM jobs WHERE waiting_since IS NOT NULL AND token = ?1 AND pay >= ?2
+        let sql =
+            "SELECT body FROM jobs WHERE waiting_since IS NOT NULL AND token = ?1 AND pay >= ?2
             AND CASE runtime WHEN 'docker' THEN ?3 WHEN 'wasm' THEN ?4 ELSE 0 END
             AND cpu_millis <= ?5 AND memory_bytes <= ?6 AND disk_bytes <= ?7 AND gpus <= ?8
             ORDER BY waiting_since, id LIMIT ?9";

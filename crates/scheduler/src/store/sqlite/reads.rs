@@ -15,8 +15,14 @@ use crate::store::{Due, IdempotencyKey, JobQuery, Reads, StoredReply, TokenHash}
 
 impl SqliteRows<'_> {
     /// Nodes from a query for body and heartbeat; a heartbeat may be newer than the body.
-    pub(super) fn nodes_from(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Node>, StoreError> {
-        let rows = self.all(sql, params, |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?)))?;
+    pub(super) fn nodes_from(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+    ) -> Result<Vec<Node>, StoreError> {
+        let rows = self.all(sql, params, |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
+        })?;
         let read = |(body, heard_at): (String, Option<i64>)| {
             let mut node: Node = parse("nodes", &body)?;
             node.heard_at = node.heard_at.max(timestamp(heard_at.unwrap_or(0)));
@@ -25,7 +31,11 @@ impl SqliteRows<'_> {
         rows.into_iter().map(read).collect()
     }
 
-    pub(super) fn jobs_from(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Job>, StoreError> {
+    pub(super) fn jobs_from(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+    ) -> Result<Vec<Job>, StoreError> {
         let bodies: Vec<String> = self.all(sql, params, |row| row.get(0))?;
         bodies.iter().map(|body| parse("jobs", body)).collect()
     }
@@ -65,7 +75,10 @@ impl Reads for SqliteRows<'_> {
         }
         if let Some(provider) = query.provider {
             bound.push(Box::new(provider.to_vec()));
-            conditions.push(format!("id IN (SELECT job FROM attempts WHERE provider = ?{})", bound.len()));
+            conditions.push(format!(
+                "id IN (SELECT job FROM attempts WHERE provider = ?{})",
+                bound.len()
+            ));
         }
         if let Some(state) = query.state {
             bound.push(Box::new(state.as_str()));
@@ -78,13 +91,16 @@ impl Reads for SqliteRows<'_> {
         }
         bound.push(Box::new(int(query.limit as u64)));
         let filter = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
-        let sql =
-            format!("SELECT body FROM jobs WHERE {filter} ORDER BY created_at DESC, id DESC LIMIT ?{}", bound.len());
+        let sql = format!(
+            "SELECT body FROM jobs WHERE {filter} ORDER BY created_at DESC, id DESC LIMIT ?{}",
+            bound.len()
+        );
         self.jobs_from(&sql, rusqlite::params_from_iter(bound))
     }
 
     fn events(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<JobEvent>, StoreError> {
-        let sql = "SELECT body FROM events WHERE job = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
+        let sql =
+            "SELECT body FROM events WHERE job = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
         let params = (job.0.as_slice(), int(after), int(limit as u64));
         let bodies: Vec<String> = self.all(sql, params, |row| row.get(0))?;
         bodies.iter().map(|body| parse("events", body)).collect()
@@ -102,8 +118,7 @@ impl Reads for SqliteRows<'_> {
         let mut due: Vec<(i64, Due)> = self.all(jobs, (time(now), limit), |row| {
             Ok((row.get(0)?, Due::Job(JobId(row.get::<_, [u8; 32]>(1)?.into()))))
         })?;
-        let nodes =
-            "SELECT due_at, id FROM nodes WHERE due_at IS NOT NULL AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+        let nodes = "SELECT due_at, id FROM nodes WHERE due_at IS NOT NULL AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
         due.extend(self.all(nodes, (time(now), limit), |row| {
             Ok((row.get(0)?, Due::Node(NodeId(row.get::<_, [u8; 20]>(1)?.into()))))
         })?);
@@ -132,16 +147,23 @@ impl Reads for SqliteRows<'_> {
 
     fn session(&self, token: &TokenHash, now: Timestamp) -> Result<Option<Address>, StoreError> {
         let sql = "SELECT address FROM sessions WHERE token_hash = ?1 AND expires_at > ?2";
-        self.one(sql, (&token.0[..], time(now)), |row| Ok(Address::from(row.get::<_, [u8; 20]>(0)?)))
+        self.one(sql, (&token.0[..], time(now)), |row| {
+            Ok(Address::from(row.get::<_, [u8; 20]>(0)?))
+        })
     }
 
     fn stored_reply(&self, key: &IdempotencyKey) -> Result<Option<StoredReply>, StoreError> {
-        let sql = "SELECT fingerprint, reply, expires_at FROM replies WHERE account = ?1 AND key = ?2";
+        let sql =
+            "SELECT fingerprint, reply, expires_at FROM replies WHERE account = ?1 AND key = ?2";
         let found = self.one(sql, (key.account.as_slice(), &key.key), |row| {
             Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         })?;
         let read = |(fingerprint, reply, expires_at): ([u8; 32], String, i64)| {
-            Ok(StoredReply { fingerprint, reply: parse("replies", &reply)?, expires_at: timestamp(expires_at) })
+            Ok(StoredReply {
+                fingerprint,
+                reply: parse("replies", &reply)?,
+                expires_at: timestamp(expires_at),
+            })
         };
         found.map(read).transpose()
     }

@@ -9,7 +9,8 @@ fn what_was_committed_is_there_after_the_process_was_killed() {
     let store = SqliteStore::open(&path).unwrap();
     let (kept, lost) = (samples::queued_job(1), samples::queued_job(2));
     let mut writer = store.writer().unwrap();
-    let save = |rows: &mut dyn Writes, job| rows.save(&Changes { jobs: vec![job], ..Changes::default() });
+    let save =
+        |rows: &mut dyn Writes, job| rows.save(&Changes { jobs: vec![job], ..Changes::default() });
     writer.transact(&Needs::default(), &mut |rows| save(rows, kept.clone())).unwrap();
     // The files as they are while a transaction is open are what a killed process leaves behind.
     let copy = folder.path().join("copy.sqlite3");
@@ -37,8 +38,10 @@ fn what_was_committed_is_there_after_the_process_was_killed() {
 fn commits_reach_the_disk_before_they_are_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let connection = open_writer(&folder.path().join("test.sqlite3")).unwrap();
-    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
-    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+    let mode: String =
+        connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    let synchronous: i64 =
+        connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
     assert_eq!((mode.as_str(), synchronous), ("wal", 2), "2 is FULL");
 }
 
@@ -78,5 +81,9 @@ fn more_readers_than_connections_wait_for_their_turn() {
         let _ = store.read_with(&mut |_| panic!("planned"));
     }));
     assert!(panicked.is_err());
-    assert_eq!(store.readers.lock().unwrap().lent, 0, "a reader that panicked gave its connection back");
+    assert_eq!(
+        store.readers.lock().unwrap().lent,
+        0,
+        "a reader that panicked gave its connection back"
+    );
 }

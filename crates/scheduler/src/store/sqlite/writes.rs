@@ -31,14 +31,23 @@ impl Writes for SqliteRows<'_> {
         Ok(())
     }
 
-    fn put_spec(&mut self, known: &KnownSpec, by: Address, now: Timestamp) -> Result<(), StoreError> {
+    fn put_spec(
+        &mut self,
+        known: &KnownSpec,
+        by: Address,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO specs (hash, account, stored_at, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
         let body = body("specs", &known.spec)?;
         self.change(sql, (known.hash.0.as_slice(), by.as_slice(), time(now), body))?;
         Ok(())
     }
 
-    fn store_reply(&mut self, key: &IdempotencyKey, stored: &StoredReply) -> Result<(), StoreError> {
+    fn store_reply(
+        &mut self,
+        key: &IdempotencyKey,
+        stored: &StoredReply,
+    ) -> Result<(), StoreError> {
         let reply = body("replies", &stored.reply)?;
         self.change(
             "INSERT OR REPLACE INTO replies (account, key, fingerprint, reply, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -48,7 +57,8 @@ impl Writes for SqliteRows<'_> {
     }
 
     fn use_nonce(&mut self, nonce: &str, expires_at: Timestamp) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO used_nonces (nonce, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        let sql =
+            "INSERT INTO used_nonces (nonce, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         Ok(self.change(sql, (nonce, time(expires_at)))? == 1)
     }
 
@@ -81,8 +91,12 @@ impl Writes for SqliteRows<'_> {
     }
 
     fn setting(&mut self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {
-        self.change("INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (name, fresh))?;
-        let value = self.one("SELECT value FROM settings WHERE name = ?1", [name], |row| row.get(0))?;
+        self.change(
+            "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            (name, fresh),
+        )?;
+        let value =
+            self.one("SELECT value FROM settings WHERE name = ?1", [name], |row| row.get(0))?;
         Ok(value.unwrap_or_else(|| fresh.to_vec()))
     }
 
@@ -125,7 +139,11 @@ impl Writes for SqliteRows<'_> {
     fn close_verification(&mut self, verification: &Verification) -> Result<(), StoreError> {
         self.change(
             "DELETE FROM verifications WHERE job = ?1 AND attempt = ?2 AND receipt_hash = ?3",
-            (verification.job.0.as_slice(), verification.attempt.0, verification.receipt_hash.0.as_slice()),
+            (
+                verification.job.0.as_slice(),
+                verification.attempt.0,
+                verification.receipt_hash.0.as_slice(),
+            ),
         )?;
         Ok(())
     }
