@@ -208,6 +208,8 @@ async fn who_asks_too_often_waits_and_others_do_not() {
         200,
         "signs of life are never limited"
     );
+    let block = mill.request("GET", "/ipfs/notacid", &[], "").await;
+    assert_eq!(block.problem().code, ErrorCode::InvalidRequest, "nor are blocks of content");
     mill.clock.advance_ms(1000);
     assert_eq!(anonymous().await.status, 200);
 }
