@@ -120,7 +120,7 @@ fn is_same_file(found: &Metadata, opened: &Metadata) -> bool {
     opened.is_file() && found.len() == opened.len()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::super::Limits;
     use super::*;

@@ -67,10 +67,10 @@ fn refused_unwritten(store: &dyn BlockStore, root: &Cid, limits: &Limits) -> Con
 }
 
 fn assert_limit(error: ContentError, limit: Limit) {
-    match error {
-        ContentError::LimitExceeded(exceeded) => assert_eq!(exceeded, limit),
-        other => panic!("expected {limit:?}, not {other:?}"),
-    }
+    let ContentError::LimitExceeded(exceeded) = error else {
+        panic!("expected {limit:?}, not {error:?}")
+    };
+    assert_eq!(exceeded, limit);
 }
 
 fn write_file(directory: &Path, path: &str, bytes: &[u8]) {

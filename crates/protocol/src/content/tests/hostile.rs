@@ -223,13 +223,11 @@ fn names_that_are_paths_are_refused() {
             list(&store, &root, &limits).unwrap_err(),
             Manifest::of_dag(&store, &root, &limits).unwrap_err(),
         ] {
-            match error {
-                ContentError::InvalidName { name: refused, reason, .. } => {
-                    assert_eq!(refused, name.chars().take(255).collect::<String>());
-                    assert_eq!(reason, fault);
-                }
-                other => panic!("`{name}`: {other:?}"),
-            }
+            let ContentError::InvalidName { name: refused, reason, .. } = error else {
+                panic!("`{name}`: {error:?}")
+            };
+            assert_eq!(refused, name.chars().take(255).collect::<String>());
+            assert_eq!(reason, fault);
         }
     }
     let unusual = [link("...", file), link("a\\b", file), link(&long[1..], good)];
@@ -261,11 +259,12 @@ fn budgets_hold_before_anything_is_written() {
         deep = directory(&store, &[link("d", deep)]);
     }
     let wide = directory(&store, &[link("a", leaf), link("b", leaf), link("c", leaf)]);
+    let large = directory(&store, &[link("large", put_raw(&store, &grist(500, 2)))]);
     let cases = [
         (wide, Limits { bytes_max: 299, ..Limits::default() }, Limit::Bytes(299)),
         (wide, Limits { files_max: 3, ..Limits::default() }, Limit::Files(3)),
         (deep, Limits { depth_max: 2, ..Limits::default() }, Limit::Depth(2)),
-        (wide, Limits { block_bytes_max: 99, ..Limits::default() }, Limit::BlockBytes(99)),
+        (large, Limits { block_bytes_max: 499, ..Limits::default() }, Limit::BlockBytes(499)),
         (wide, Limits { blocks_max: 2, ..Limits::default() }, Limit::Blocks(2)),
     ];
     for (root, limits, limit) in cases {
