@@ -37,15 +37,18 @@ pub(crate) struct Follow {
 /// Follows until the job ends, and returns what the scheduler says of it then.
 pub(crate) async fn follow(app: &App, id: JobId, options: Follow) -> Result<JobView> {
     let give_up = options.timeout.map(|timeout| Instant::now() + timeout);
-    let mut events = Events { after: 0, stream: None, retry: Retry::default() };
-    let mut log = Log::new(&app.out, options.logs);
+    let mut events = Events::after(0);
+    let mut log = Log::new();
+    let mut filter = LogFilter::new(log_terminal(&app.out));
     loop {
         tokio::select! {
             event = events.next(app, id) => match event? {
                 Some(event) => {
-                    app.out.note(event_line(&app.out, &event));
-                    if let EventBody::Started { attempt } = &event.body {
-                        log.attempts.push_back(*attempt);
+                    app.out.note(event_line(&event, |tone, text| app.out.paint_err(tone, text)));
+                    if let EventBody::Started { attempt } = &event.body
+                        && options.logs
+                    {
+                        log.then(*attempt, 0);
                     }
                     if is_end(&event.body) {
                         break;
@@ -54,7 +57,7 @@ pub(crate) async fn follow(app: &App, id: JobId, options: Follow) -> Result<JobV
                 None if app.call(|client| client.job(id)).await?.state.is_end() => break,
                 None => {}
             },
-            chunk = log.next(app, id) => log.print(&app.out, &chunk?)?,
+            chunk = log.next(app, id) => print_log(&app.out, &filter.pass(&chunk?.bytes))?,
             () = at(give_up) => return Err(Failure::new(Exit::TimedOut, "the time is over; the job goes on").job(id).hint(later(id))),
             _ = tokio::signal::ctrl_c() => return Err(Failure::new(Exit::Detached, "no longer watching; the job goes on").job(id).hint(later(id))),
         }
@@ -62,7 +65,7 @@ pub(crate) async fn follow(app: &App, id: JobId, options: Follow) -> Result<JobV
     let tail = Instant::now() + LOG_TAIL;
     while log.is_open() {
         tokio::select! {
-            chunk = log.next(app, id) => log.print(&app.out, &chunk?)?,
+            chunk = log.next(app, id) => print_log(&app.out, &filter.pass(&chunk?.bytes))?,
             () = sleep_until(tail) => break,
             _ = tokio::signal::ctrl_c() => break,
         }
@@ -81,7 +84,7 @@ async fn at(instant: Option<Instant>) {
     }
 }
 
-fn is_end(event: &EventBody) -> bool {
+pub(crate) fn is_end(event: &EventBody) -> bool {
     matches!(event, EventBody::Settled { .. } | EventBody::Refunded { .. } | EventBody::Cancelled { .. })
 }
 
@@ -105,15 +108,19 @@ fn may_pass(error: &Failure) -> bool {
 }
 
 /// The events of a job from a version on, whatever breaks in between.
-struct Events {
+pub(crate) struct Events {
     after: u64,
     stream: Option<Lines<JobEvent>>,
     retry: Retry,
 }
 
 impl Events {
+    pub(crate) fn after(version: u64) -> Self {
+        Self { after: version, stream: None, retry: Retry::default() }
+    }
+
     /// The next event, or `None` where the scheduler has closed the stream.
-    async fn next(&mut self, app: &App, id: JobId) -> Result<Option<JobEvent>> {
+    pub(crate) async fn next(&mut self, app: &App, id: JobId) -> Result<Option<JobEvent>> {
         loop {
             let failure = match &mut self.stream {
                 None => match app.call(|client| client.events(id, self.after, true)).await {
@@ -152,72 +159,75 @@ impl Events {
     }
 }
 
-/// The logs of a job's attempts, one after the other, each from where it broke off.
-struct Log {
-    attempts: VecDeque<AttemptNumber>,
-    wanted: bool,
+/// The logs of attempts, one after the other, each from where it broke off.
+pub(crate) struct Log {
+    /// Attempts, and the byte that comes next.
+    attempts: VecDeque<(AttemptNumber, u64)>,
     stream: Option<Lines<Bytes>>,
-    offset: u64,
     retry: Retry,
-    filter: LogFilter,
+}
+
+/// A part of a log.
+pub(crate) struct LogChunk {
+    pub(crate) offset: u64,
+    /// Empty where the log of an attempt has ended.
+    pub(crate) bytes: Bytes,
 }
 
 impl Log {
-    fn new(out: &Output, wanted: bool) -> Self {
-        Self {
-            attempts: VecDeque::new(),
-            wanted,
-            stream: None,
-            offset: 0,
-            retry: Retry::default(),
-            filter: LogFilter::new(log_terminal(out)),
-        }
+    pub(crate) fn new() -> Self {
+        Self { attempts: VecDeque::new(), stream: None, retry: Retry::default() }
     }
 
-    fn is_open(&self) -> bool {
-        self.wanted && !self.attempts.is_empty()
+    /// Adds the log of an attempt, from byte `offset` on.
+    pub(crate) fn then(&mut self, attempt: AttemptNumber, offset: u64) {
+        self.attempts.push_back((attempt, offset));
     }
 
-    /// The next bytes of the current attempt's log; waits for ever where there is none.
-    async fn next(&mut self, app: &App, id: JobId) -> Result<Bytes> {
+    /// Whether more may come.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    /// The next part of the current attempt's log; waits for ever where there is none.
+    pub(crate) async fn next(&mut self, app: &App, id: JobId) -> Result<LogChunk> {
         loop {
-            let Some(attempt) = self.attempts.front().copied().filter(|_| self.wanted) else {
+            let Some((attempt, offset)) = self.attempts.front_mut() else {
                 return std::future::pending().await;
             };
-            let failure = match &mut self.stream {
-                None => match app.call(|client| client.logs(id, Some(attempt), self.offset, true)).await {
-                    Ok(stream) => {
-                        self.stream = Some(Box::pin(stream));
-                        continue;
+            let Some(stream) = &mut self.stream else {
+                match app.call(|client| client.logs(id, Some(*attempt), *offset, true)).await {
+                    Ok(stream) => self.stream = Some(Box::pin(stream)),
+                    Err(failure) if !may_pass(&failure) => return Err(failure.job(id)),
+                    Err(failure) => {
+                        if self.retry.count == 0 {
+                            app.out.note(format!("{}; trying again …", failure.message));
+                        }
+                        self.retry.wait().await;
                     }
-                    Err(failure) => failure,
-                },
-                Some(stream) => match stream.next().await {
-                    Some(Ok(bytes)) => {
-                        self.retry = Retry::default();
-                        self.offset += bytes.len() as u64;
-                        return Ok(bytes);
-                    }
-                    Some(Err(error)) => error.into(),
-                    None => {
-                        self.attempts.pop_front();
-                        self.stream = None;
-                        self.offset = 0;
-                        continue;
-                    }
-                },
+                }
+                continue;
             };
-            self.stream = None;
-            // The first bytes of a log may arrive after the event that announces the attempt.
-            if !may_pass(&failure) && failure.exit != Exit::NotFound {
-                return Err(failure.job(id));
+            match stream.next().await {
+                Some(Ok(bytes)) => {
+                    self.retry = Retry::default();
+                    let chunk = LogChunk { offset: *offset, bytes };
+                    *offset += chunk.bytes.len() as u64;
+                    return Ok(chunk);
+                }
+                // A program that writes nothing for a while looks like a connection that broke: both are resumed.
+                Some(Err(_)) => {
+                    self.stream = None;
+                    self.retry.wait().await;
+                }
+                None => {
+                    let offset = *offset;
+                    self.attempts.pop_front();
+                    self.stream = None;
+                    return Ok(LogChunk { offset, bytes: Bytes::new() });
+                }
             }
-            self.retry.wait().await;
         }
-    }
-
-    fn print(&mut self, out: &Output, bytes: &[u8]) -> Result<()> {
-        print_log(out, &self.filter.pass(bytes))
     }
 }
 
@@ -235,13 +245,13 @@ fn log_terminal(out: &Output) -> bool {
     if out.is_json() { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() }
 }
 
-/// One event in one line, for people.
-pub(crate) fn event_line(out: &Output, event: &JobEvent) -> String {
+/// One event in one line, for people; `paint` knows on which stream.
+pub(crate) fn event_line(event: &JobEvent, paint: impl Fn(Tone, String) -> String) -> String {
     let (tone, text) = event_words(&event.body);
     let clock = quantity::instant(event.at_ms.unix_seconds());
     // Whoever watches cares about the time of day.
     let clock = clock.get(11..19).unwrap_or(&clock).to_owned();
-    format!("{} {}", out.paint_err(Tone::Quiet, clock), out.paint_err(tone, plain(&text)))
+    format!("{} {}", paint(Tone::Quiet, clock), paint(tone, plain(&text)))
 }
 
 fn event_words(event: &EventBody) -> (Tone, String) {

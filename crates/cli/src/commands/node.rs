@@ -37,7 +37,7 @@ pub(crate) struct NodesArgs {
 #[derive(Subcommand, Debug)]
 pub(crate) enum NodeCommand {
     /// Bind a node to this wallet, for good: its earnings go here
-    #[command(after_help = "Examples:\n  gristmill-node enroll-message --provider 0x… > message.json    # on the node\n  gristmill node enroll --message message.json --approve-scheduler 0x…\n  ssh gpu1 gristmill-node enroll-message --provider 0x… | gristmill node enroll --message - --yes")]
+    #[command(after_help = "Examples:\n  gristmill-node enroll-message --provider 0x… > message.json    # on the node\n  gristmill node enroll --message message.json --approve-scheduler 0x…\n  ssh gpu1 gristmill-node enroll-message --provider 0x… | gristmill node enroll --message -")]
     Enroll(EnrollArgs),
     /// Forbid new assignments to a node; what it holds it can finish. Cannot be undone
     #[command(after_help = "Examples:\n  gristmill node revoke 0x…")]
@@ -58,9 +58,6 @@ pub(crate) struct EnrollArgs {
     /// The token of the approval [default: the coin]
     #[arg(long, value_name = "ADDRESS", requires = "approve_scheduler")]
     token: Option<Address>,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
 }
 
 #[derive(Args, Debug)]
@@ -223,7 +220,6 @@ async fn enroll(app: &App, args: EnrollArgs) -> Result<()> {
     if enrolled {
         app.out.note(format!("node {} is enrolled already", message.node));
     } else {
-        app.out.confirm(&format!("Bind node {} to {provider} for good?", message.node), args.yes)?;
         let expires = U40::try_from(message.expires).unwrap_or(U40::MAX);
         let request = chain.market().enroll(message.node.0, expires, (&message.signature).into()).into_transaction_request();
         enrollment = Some(chain.send(&app.out, app.signer().await?, "enroll", request).await?);

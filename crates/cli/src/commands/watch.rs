@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::StreamExt;
-use gristmill_protocol::ids::AttemptNumber;
+use gristmill_protocol::api::JobEvent;
+use gristmill_protocol::ids::{AttemptNumber, JobId};
 use serde_json::json;
 
 use super::outcome;
 use crate::app::App;
-use crate::failure::Result;
-use crate::follow::{Follow, event_line, follow, print_log};
+use crate::failure::{Exit, Failure, Result};
+use crate::follow::{Events, Follow, Log, LogChunk, event_line, follow, is_end, print_log};
 use crate::job_ref::JobRef;
 use crate::quantity::Seconds;
 use crate::terminal::LogFilter;
@@ -67,30 +68,79 @@ pub(crate) async fn follow_job(app: &App, args: FollowArgs) -> Result<()> {
 
 pub(crate) async fn logs(app: &App, args: LogsArgs) -> Result<()> {
     let id = args.job.resolve(app).await?;
-    let attempt = args.attempt.map(AttemptNumber);
-    let stream = app.call(|client| client.logs(id, attempt, args.offset, args.follow)).await?;
-    let mut stream = std::pin::pin!(stream);
-    let mut offset = args.offset;
+    let job = app.call(|client| client.job(id)).await?;
+    let newest = job.attempts.iter().map(|attempt| attempt.number).max();
+    let Some(attempt) = args.attempt.map(AttemptNumber).or(newest).or(args.follow.then_some(AttemptNumber(1))) else {
+        app.out.note("no attempt has begun yet; wait for it with --follow");
+        return Ok(());
+    };
     let mut filter = LogFilter::new(!app.out.is_json() && std::io::stdout().is_terminal());
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        if app.out.is_json() {
-            app.out.value(&json!({ "offset": offset, "text": String::from_utf8_lossy(&chunk) }))?;
+    let mut print = |chunk: &LogChunk| {
+        if chunk.bytes.is_empty() {
+            Ok(())
+        } else if app.out.is_json() {
+            app.out.value(&json!({ "offset": chunk.offset, "text": String::from_utf8_lossy(&chunk.bytes) }))
         } else {
-            print_log(&app.out, &filter.pass(&chunk))?;
+            print_log(&app.out, &filter.pass(&chunk.bytes))
         }
-        offset += chunk.len() as u64;
+    };
+    if !args.follow {
+        let stream = app.call(|client| client.logs(id, Some(attempt), args.offset, false)).await?;
+        let mut stream = std::pin::pin!(stream);
+        let mut offset = args.offset;
+        while let Some(bytes) = stream.next().await {
+            let chunk = LogChunk { offset, bytes: bytes? };
+            offset += chunk.bytes.len() as u64;
+            print(&chunk)?;
+        }
+        return Ok(());
+    }
+    let mut log = Log::new();
+    log.then(attempt, args.offset);
+    while log.is_open() {
+        tokio::select! {
+            chunk = log.next(app, id) => print(&chunk?)?,
+            _ = tokio::signal::ctrl_c() => return Err(detached(id)),
+        }
     }
     Ok(())
 }
 
 pub(crate) async fn events(app: &App, args: EventsArgs) -> Result<()> {
     let id = args.job.resolve(app).await?;
-    let stream = app.call(|client| client.events(id, args.after, args.follow)).await?;
-    let mut stream = std::pin::pin!(stream);
-    while let Some(event) = stream.next().await {
-        let event = event?;
-        if app.out.is_json() { app.out.value(&event)? } else { app.out.line(event_line(&app.out, &event))? }
+    let print = |event: &JobEvent| {
+        if app.out.is_json() {
+            app.out.value(event)
+        } else {
+            app.out.line(event_line(event, |tone, text| app.out.paint(tone, text)))
+        }
+    };
+    if !args.follow {
+        let stream = app.call(|client| client.events(id, args.after, false)).await?;
+        let mut stream = std::pin::pin!(stream);
+        while let Some(event) = stream.next().await {
+            print(&event?)?;
+        }
+        return Ok(());
     }
-    Ok(())
+    let mut events = Events::after(args.after);
+    loop {
+        tokio::select! {
+            event = events.next(app, id) => match event? {
+                Some(event) => {
+                    print(&event)?;
+                    if is_end(&event.body) {
+                        return Ok(());
+                    }
+                }
+                None if app.call(|client| client.job(id)).await?.state.is_end() => return Ok(()),
+                None => {}
+            },
+            _ = tokio::signal::ctrl_c() => return Err(detached(id)),
+        }
+    }
+}
+
+fn detached(id: JobId) -> Failure {
+    Failure::new(Exit::Detached, "no longer watching; the job goes on").job(id)
 }

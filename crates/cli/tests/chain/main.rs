@@ -225,11 +225,11 @@ async fn a_provider_enrolls_approves_and_revokes() {
     let scheduler = Party::Scheduler.address().to_string();
     let market = local.market(Party::Stranger);
 
-    let stranger = local.cli(Party::Stranger).run_with(&["node", "enroll", "--message", "-", "--yes", "--json"], &message);
+    let stranger = local.cli(Party::Stranger).run_with(&["node", "enroll", "--message", "-", "--json"], &message);
     assert_eq!(stranger.code, 2);
     assert!(market.node(node.0).call().await.unwrap().provider.is_zero());
 
-    let enroll = ["node", "enroll", "--message", "-", "--approve-scheduler", &scheduler, "--yes", "--json"];
+    let enroll = ["node", "enroll", "--message", "-", "--approve-scheduler", &scheduler, "--json"];
     let answer = provider.run_with(&enroll, &message).ok().json();
     assert!(answer["transaction"]["hash"].is_string() && answer["approval"]["hash"].is_string());
     assert_eq!(market.node(node.0).call().await.unwrap().provider, Party::Provider.address());
