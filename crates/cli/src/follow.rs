@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::app::App;
 use crate::failure::{Exit, Failure, Result};
+use crate::job_ref::short;
 use crate::output::{Output, Tone, plain};
 use crate::quantity;
 use crate::terminal::LogFilter;
@@ -74,6 +75,7 @@ pub(crate) async fn follow(app: &App, id: JobId, options: Follow) -> Result<JobV
 }
 
 fn later(id: JobId) -> String {
+    let id = short(id);
     format!("watch again with `gristmill follow {id}`; stop the job with `gristmill cancel {id}`")
 }
 

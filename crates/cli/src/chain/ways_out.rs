@@ -78,7 +78,7 @@ pub(crate) fn ways_out(terms: &Terms, slot: &Slot, lease_end: u64, wallet: Addre
 /// The word for a state of the escrow, and where its money is.
 pub(crate) fn where_the_money_is(state: EscrowState) -> (&'static str, &'static str) {
     match state {
-        EscrowState::None => ("not_opened", "in the wallet: the bounty was never locked"),
+        EscrowState::None => ("not_opened", "in the wallet, not locked"),
         EscrowState::Open => ("open", "in the escrow, nobody works on it"),
         EscrowState::Assigned => ("assigned", "in the escrow, a node works on it"),
         EscrowState::Held => ("held", "in the escrow, on its way to the provider"),

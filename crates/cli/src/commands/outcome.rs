@@ -83,7 +83,8 @@ pub(crate) async fn report(app: &App, job: &JobView, open: Option<Mined>) -> Res
     }
     let why = job.attempts.iter().rev().find_map(|attempt| attempt.reason.as_deref());
     let why = why.map(|reason| format!(" The last attempt: {}", plain(reason))).unwrap_or_default();
-    Err(Failure::new(Exit::Unpaid, format!("the job is {}: {}.{why}", job.state.as_str(), plain(&job.summary)))
+    let summary = plain(job.summary.trim_end_matches('.'));
+    Err(Failure::new(Exit::Unpaid, format!("the job is {}: {summary}.{why}", job.state.as_str()))
         .job(job.id)
         .hint(format!("see its attempts with `gristmill job {}`", short(job.id))))
 }

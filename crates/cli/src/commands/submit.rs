@@ -10,7 +10,7 @@ use alloy::primitives::{Address, B256, U256};
 use alloy::rpc::types::TransactionRequest;
 use clap::Args;
 use gristmill_protocol::api::{Info, NodeState};
-use gristmill_protocol::money::Amount;
+use gristmill_protocol::money::{Amount, NATIVE_DECIMALS};
 use gristmill_protocol::spec::JobSpec;
 use gristmill_protocol::terms::Terms;
 use serde_json::json;
@@ -283,13 +283,22 @@ async fn pay(app: &App, chain: &Chain, plan: &Plan, mut record: JobRecord) -> Re
     })
 }
 
+/// Three digits say enough of a bound on a cost.
+fn rounded_up(amount: Amount) -> Amount {
+    let mut unit = 1;
+    while amount.0 / unit >= 1000 {
+        unit *= 10;
+    }
+    Amount(amount.0.div_ceil(unit).saturating_mul(unit))
+}
+
 fn summarize(app: &App, chain: &Chain, plan: &Plan, cost: Option<&Cost>) {
     let out = &app.out;
     let line = |name: &str, value: String| out.note(format!("  {} {value}", out.paint_err(Tone::Quiet, format!("{name:<10}"))));
     out.note(out.paint_err(Tone::Strong, format!("{} ({})", plan.spec.name, plan.spec.runtime.kind().as_str())));
     line("bounty", format!("{}, {} of it for the scheduler", plan.money(plan.bounty), plan.money(plan.fee)));
     match cost {
-        Some(cost) => line("gas", format!("at most {}", money(cost.gas_wei_max(), Address::ZERO, 18, plan.info.chain_id))),
+        Some(cost) => line("gas", format!("at most {}", money(rounded_up(cost.gas_wei_max()), Address::ZERO, NATIVE_DECIMALS, plan.info.chain_id))),
         None => line("gas", "for two transactions: the token's approval, and the job".to_owned()),
     }
     line("deadline", format!("in {}; then the bounty can be taken back by anyone, to you", quantity::seconds(plan.deadline_seconds)));
@@ -376,6 +385,14 @@ mod tests {
         let far = quantity::now() + 1_000_000;
         assert_eq!(plan().terms(far).unwrap().deadline, far + 7200);
         assert!(plan().terms(5).unwrap().deadline >= quantity::now() + 7190);
+    }
+
+    #[test]
+    fn a_bound_is_rounded_up_to_three_digits() {
+        for (exact, rounded) in [(0, 0), (7, 7), (999, 999), (1000, 1000), (1001, 1010), (16_486_787, 16_500_000), (9999, 10_000)] {
+            assert_eq!(rounded_up(Amount(exact)), Amount(rounded));
+        }
+        assert_eq!(rounded_up(Amount(u128::MAX)), Amount(u128::MAX), "nothing overflows");
     }
 
     #[test]

@@ -108,6 +108,11 @@ impl Local {
         let _: Value = provider.raw_request("evm_mine".into(), ()).await.unwrap();
     }
 
+    pub(crate) async fn set_code(&self, address: Address, code: &str) {
+        let provider = self.provider(Party::Stranger);
+        let _: Value = provider.raw_request("anvil_setCode".into(), (address, code)).await.unwrap();
+    }
+
     pub(crate) async fn balance(&self, address: Address) -> U256 {
         self.provider(Party::Stranger).get_balance(address).await.unwrap()
     }

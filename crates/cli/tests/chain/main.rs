@@ -38,6 +38,10 @@ async fn an_open_job_is_cancelled_without_a_scheduler() {
     let with_scheduler = submitter.run(&["cancel", &id_text, "--yes", "--json"]);
     assert_eq!(with_scheduler.code, 3);
     assert!(with_scheduler.error()["hint"].as_str().unwrap().contains("--chain-only"));
+    let mut locked = submitter.command(&["cancel", &id_text, "--chain-only", "--yes"]);
+    let locked = locked.env("GRISTMILL_KEYSTORE_PASSWORD", "a wrong password").output().unwrap();
+    assert_eq!(locked.status.code(), Some(8));
+    assert!(String::from_utf8_lossy(&locked.stderr).contains("does not open the wallet"));
     assert_eq!(local.state(id).await, OPEN, "none of that moved anything");
 
     let before = local.balance(terms.submitter).await;
@@ -265,6 +269,32 @@ async fn balances_and_credits_are_shown() {
     let nothing = submitter.run(&["withdraw", "--json"]);
     assert_eq!(nothing.code, 4);
     assert!(nothing.error()["message"].as_str().unwrap().contains("no credit"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receiver_refused_is_withdrawn() {
+    let local = Local::start().await;
+    let (id, terms) = local.open(1).await;
+    local.assign(&terms).await;
+    local.publish(&terms).await;
+    local.advance(3700).await;
+    // A wallet that reverts on every payment: PUSH1 0, PUSH1 0, REVERT.
+    local.set_code(Party::Provider.address(), "0x60006000fd").await;
+    local.cli(Party::Stranger).run(&["claim", &id.to_string(), "--json"]).ok();
+    assert_eq!(local.state(id).await, PAID, "one who refuses blocks nobody");
+    local.set_code(Party::Provider.address(), "0x").await;
+
+    let provider = local.cli(Party::Provider);
+    let pay = terms.bounty.0 - terms.fee.0;
+    let found = provider.run(&["recover", "--json"]).ok().json();
+    assert_eq!(found["credits"][0]["credit_wei"], pay.to_string());
+    let before = local.balance(Party::Provider.address()).await;
+    let answer = provider.run(&["withdraw", "--json"]).ok().json();
+    assert_eq!(answer["amount_wei"], pay.to_string());
+    let gained = local.balance(Party::Provider.address()).await - before;
+    assert!(gained < U256::from(pay) && gained > U256::from(pay / 2), "the pay less the gas");
+    assert_eq!(provider.run(&["recover", "--json"]).ok().json()["credits"], json!([]));
+    assert_eq!(provider.run(&["withdraw"]).code, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
