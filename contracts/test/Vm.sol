@@ -18,7 +18,6 @@ interface Vm {
     function expectEmit(address emitter) external;
 
     function addr(uint256 key) external pure returns (address);
-    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function signCompact(uint256 key, bytes32 digest) external pure returns (bytes32 r, bytes32 vs);
     function toString(uint256 value) external pure returns (string memory);
 

@@ -68,26 +68,30 @@ library JobSlot {
 
     /// @notice The same attempt in another state, since `at_`.
     function move(Slot s, IJobMarket.State state_, uint40 at_, uint8 flags_) internal pure returns (Slot) {
-        return Slot.wrap(
-            Slot.unwrap(s) & MOVE_KEEPS | uint256(state_) | uint256(uint32(at_)) << AT | uint256(flags_)
-                << FLAGS
-        );
+        uint256 word = Slot.unwrap(s) & MOVE_KEEPS;
+        word |= uint256(state_);
+        word |= uint256(uint32(at_)) << AT;
+        word |= uint256(flags_) << FLAGS;
+        return Slot.wrap(word);
     }
 
     /// @notice A new attempt, by `node_`.
     function assign(Slot s, address node_, uint16 attempt_, uint40 at_) internal pure returns (Slot) {
-        return Slot.wrap(
-            Slot.unwrap(s) & ASSIGN_KEEPS | uint256(IJobMarket.State.Assigned) | uint256(uint160(node_))
-                << NODE | uint256(uint32(at_)) << AT | uint256(uint32(at_)) << ASSIGNED_AT | uint256(attempt_)
-                << ATTEMPT
-        );
+        uint256 word = Slot.unwrap(s) & ASSIGN_KEEPS;
+        word |= uint256(IJobMarket.State.Assigned);
+        word |= uint256(uint160(node_)) << NODE;
+        word |= uint256(uint32(at_)) << AT;
+        word |= uint256(uint32(at_)) << ASSIGNED_AT;
+        word |= uint256(attempt_) << ATTEMPT;
+        return Slot.wrap(word);
     }
 
     /// @notice Nobody's job again; the attempts so far stay counted.
     function reopen(Slot s, uint40 at_) internal pure returns (Slot) {
-        return Slot.wrap(
-            Slot.unwrap(s) & REOPEN_KEEPS | uint256(IJobMarket.State.Open) | uint256(uint32(at_)) << AT
-        );
+        uint256 word = Slot.unwrap(s) & REOPEN_KEEPS;
+        word |= uint256(IJobMarket.State.Open);
+        word |= uint256(uint32(at_)) << AT;
+        return Slot.wrap(word);
     }
 
     // forge-lint: disable-end(unsafe-typecast)

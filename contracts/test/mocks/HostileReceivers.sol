@@ -30,7 +30,7 @@ contract MoodyWallet {
         if (mood == Mood.BurnGas) while (true) {}
         if (mood == Mood.FloodReturnData) {
             assembly {
-                revert(0, 1000000)
+                revert(0, 50000)
             }
         }
         if (mood == Mood.Reenter) {

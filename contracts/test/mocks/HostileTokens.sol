@@ -77,7 +77,7 @@ contract MoodyToken is TestToken {
         if (mood == Mood.BurnGas) while (true) {}
         if (mood == Mood.FloodReturnData) {
             assembly {
-                revert(0, 1000000)
+                revert(0, 200000)
             }
         }
         if (mood == Mood.ShortAnswer) {
@@ -88,7 +88,7 @@ contract MoodyToken is TestToken {
         }
         if (mood == Mood.OddAnswer) {
             assembly {
-                mstore(0, 2)
+                mstore(0, 3)
                 return(0, 32)
             }
         }
