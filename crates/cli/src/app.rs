@@ -33,7 +33,13 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(settings: Settings, out: Output) -> Self {
-        Self { settings, out, chain: OnceCell::new(), scheduler: OnceCell::new(), signer: OnceCell::new() }
+        Self {
+            settings,
+            out,
+            chain: OnceCell::new(),
+            scheduler: OnceCell::new(),
+            signer: OnceCell::new(),
+        }
     }
 
     pub(crate) fn deployment(&self) -> Result<Deployment> {
@@ -46,7 +52,8 @@ impl App {
 
     pub(crate) fn rpc(&self) -> Result<&str> {
         let setting = self.settings.rpc.as_ref().ok_or_else(|| {
-            Failure::usage("which chain? No RPC endpoint is set").hint("name it with --rpc URL or GRISTMILL_RPC")
+            Failure::usage("which chain? No RPC endpoint is set")
+                .hint("name it with --rpc URL or GRISTMILL_RPC")
         })?;
         Ok(&setting.value)
     }
@@ -104,7 +111,12 @@ impl App {
     {
         let client = self.scheduler().await?;
         match request(client).await {
-            Err(error) if matches!(error.code(), Some(ErrorCode::Unauthenticated | ErrorCode::InvalidLogin)) => {
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Some(ErrorCode::Unauthenticated | ErrorCode::InvalidLogin)
+                ) =>
+            {
                 self.sign_in().await?;
                 Ok(request(client).await?)
             }
@@ -155,7 +167,8 @@ impl App {
 
     /// Sessions are one file for each scheduler and wallet.
     fn session_path(&self, client: &Client, wallet: &Wallet) -> PathBuf {
-        let digest = Sha256::new().chain_update(wallet.fingerprint()).chain_update(client.base()).finalize();
+        let digest =
+            Sha256::new().chain_update(wallet.fingerprint()).chain_update(client.base()).finalize();
         self.settings.data_dir.join("sessions").join(format!("{}.json", hex::encode(&digest[..16])))
     }
 

@@ -20,7 +20,7 @@ use gristmill_protocol::signing::Domain;
 use gristmill_protocol::terms::Terms;
 use serde::Serialize;
 
-use crate::failure::{Exit, Failure, Result, chain_of};
+use crate::failure::{Exit, Failure, Result, chain_of, root_of};
 use crate::output::Output;
 
 pub(crate) mod history;
@@ -124,7 +124,11 @@ impl Chain {
 
     /// Connects without a look; for `doctor`, which looks itself.
     pub(crate) fn open(rpc: &str, deployment: Deployment) -> Result<Self> {
-        let invalid = || Failure::usage(format!("`{rpc}` is not an RPC endpoint: write http://host:port or https://host"));
+        let invalid = || {
+            Failure::usage(format!(
+                "`{rpc}` is not an RPC endpoint: write http://host:port or https://host"
+            ))
+        };
         let url: reqwest::Url = rpc.parse().map_err(|_| invalid())?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(invalid());
@@ -133,7 +137,8 @@ impl Chain {
             .timeout(RPC_TIMEOUT)
             .build()
             .map_err(|error| Failure::caused(Exit::Local, "cannot make an HTTP client", &error))?;
-        let provider = ProviderBuilder::new().disable_recommended_fillers().connect_reqwest(http, url);
+        let provider =
+            ProviderBuilder::new().disable_recommended_fillers().connect_reqwest(http, url);
         let market = JobMarket::new(deployment.contract, provider.clone());
         Ok(Self { provider, market, deployment, url: rpc.to_owned() })
     }
@@ -151,7 +156,10 @@ impl Chain {
     }
 
     pub(crate) async fn chain_id(&self) -> Result<u64> {
-        self.provider.get_chain_id().await.map_err(|error| self.failed("ask for the chain id", &error))
+        self.provider
+            .get_chain_id()
+            .await
+            .map_err(|error| self.failed("ask for the chain id", &error))
     }
 
     pub(crate) async fn has_code(&self) -> Result<bool> {
@@ -169,11 +177,19 @@ impl Chain {
     }
 
     pub(crate) async fn slot(&self, id: JobId) -> Result<Slot> {
-        let job = self.market.job(id.0).call().await.map_err(|error| self.call_failed("read the job", &error))?;
+        let job = self
+            .market
+            .job(id.0)
+            .call()
+            .await
+            .map_err(|error| self.call_failed("read the job", &error))?;
         Ok(Slot {
             state: escrow_state(job._0).ok_or_else(|| {
-                Failure::new(Exit::Refused, format!("the contract names the unknown state {}", job._0))
-                    .hint("does --deployment name a JobMarket contract of this version?")
+                Failure::new(
+                    Exit::Refused,
+                    format!("the contract names the unknown state {}", job._0),
+                )
+                .hint("does --deployment name a JobMarket contract of this version?")
             })?,
             node: job._1,
             at: job.at.to(),
@@ -190,12 +206,22 @@ impl Chain {
 
     /// Whose node it is, and whether it was revoked.
     pub(crate) async fn node(&self, node: Address) -> Result<Option<(Address, bool)>> {
-        let found = self.market.node(node).call().await.map_err(|error| self.call_failed("read the node", &error))?;
+        let found = self
+            .market
+            .node(node)
+            .call()
+            .await
+            .map_err(|error| self.call_failed("read the node", &error))?;
         Ok((!found.provider.is_zero()).then_some((found.provider, found.revoked)))
     }
 
     /// Whether `scheduler` may give jobs in `token` to the provider's nodes.
-    pub(crate) async fn is_approved(&self, provider: Address, scheduler: Address, token: Address) -> Result<bool> {
+    pub(crate) async fn is_approved(
+        &self,
+        provider: Address,
+        scheduler: Address,
+        token: Address,
+    ) -> Result<bool> {
         let approval = self.market.approval(provider, scheduler, token).call().await;
         Ok(approval.map_err(|error| self.call_failed("read the approval", &error))?.approved)
     }
@@ -242,7 +268,11 @@ impl Chain {
         if balance < value {
             return Err(self.too_poor(from, balance, value));
         }
-        let fees = self.provider.estimate_eip1559_fees().await.map_err(|error| self.failed("ask for the gas price", &error))?;
+        let fees = self
+            .provider
+            .estimate_eip1559_fees()
+            .await
+            .map_err(|error| self.failed("ask for the gas price", &error))?;
         let estimate = self.provider.estimate_gas(request.clone().with_from(from)).await;
         let estimate = estimate.map_err(|error| self.refused("estimate the gas", &error))?;
         let cost = Cost {
@@ -258,7 +288,12 @@ impl Chain {
     }
 
     /// Signs, without sending, so that the hash can be kept first.
-    pub(crate) async fn sign(&self, signer: &PrivateKeySigner, request: TransactionRequest, cost: &Cost) -> Result<Signed> {
+    pub(crate) async fn sign(
+        &self,
+        signer: &PrivateKeySigner,
+        request: TransactionRequest,
+        cost: &Cost,
+    ) -> Result<Signed> {
         let nonce = self.provider.get_transaction_count(signer.address()).pending().await;
         let nonce = nonce.map_err(|error| self.failed("ask for the nonce", &error))?;
         let request = request
@@ -268,15 +303,20 @@ impl Chain {
             .with_gas_limit(cost.gas_limit)
             .with_max_fee_per_gas(cost.fee_per_gas_max)
             .with_max_priority_fee_per_gas(cost.tip_per_gas_max);
-        let envelope: TxEnvelope = request
-            .build(&EthereumWallet::from(signer.clone()))
-            .await
-            .map_err(|error| Failure::caused(Exit::Wallet, "cannot sign the transaction", &error))?;
+        let envelope: TxEnvelope =
+            request.build(&EthereumWallet::from(signer.clone())).await.map_err(|error| {
+                Failure::caused(Exit::Wallet, "cannot sign the transaction", &error)
+            })?;
         Ok(Signed { hash: TxHash(*envelope.tx_hash()), raw: envelope.encoded_2718() })
     }
 
     /// Sends what was signed and waits until it is in a block. From here on a failure means "not known", not "not done".
-    pub(crate) async fn broadcast(&self, out: &Output, what: &str, signed: &Signed) -> Result<Mined> {
+    pub(crate) async fn broadcast(
+        &self,
+        out: &Output,
+        what: &str,
+        signed: &Signed,
+    ) -> Result<Mined> {
         let sent = self.provider.send_raw_transaction(&signed.raw).await;
         if let Err(error) = sent {
             // An answer that got lost, or a transaction that is known already, is told apart by its receipt below; only
@@ -286,7 +326,10 @@ impl Chain {
             {
                 return Err(self.refused(&format!("send the transaction for {what}"), &error));
             }
-            out.warn(format!("{} did not confirm that it took the transaction; looking for it", self.url));
+            out.warn(format!(
+                "{} did not confirm that it took the transaction; looking for it",
+                self.url
+            ));
         }
         out.note(format!("{what}: transaction {} sent, waiting for a block …", signed.hash));
         let receipt = self.wait(signed.hash).await?;
@@ -304,7 +347,13 @@ impl Chain {
     }
 
     /// Checks, signs, sends, and waits until it is in a block.
-    pub(crate) async fn send(&self, out: &Output, signer: &PrivateKeySigner, what: &str, request: TransactionRequest) -> Result<Mined> {
+    pub(crate) async fn send(
+        &self,
+        out: &Output,
+        signer: &PrivateKeySigner,
+        what: &str,
+        request: TransactionRequest,
+    ) -> Result<Mined> {
         let cost = self.cost(signer.address(), &request).await?;
         let signed = self.sign(signer, request, &cost).await?;
         self.broadcast(out, what, &signed).await
@@ -323,9 +372,14 @@ impl Chain {
                 let why = last_error.map(|error| format!(" ({error})")).unwrap_or_default();
                 return Err(Failure::new(
                     Exit::Unreachable,
-                    format!("transaction {hash} is in no block after {} s{why}", MINED_TIMEOUT.as_secs()),
+                    format!(
+                        "transaction {hash} is in no block after {} s{why}",
+                        MINED_TIMEOUT.as_secs()
+                    ),
                 )
-                .hint("it may still be mined. Look with `gristmill recover` before you try again"));
+                .hint(
+                    "it may still be mined. Look with `gristmill recover` before you try again",
+                ));
             }
             tokio::time::sleep(MINED_POLL).await;
         }
@@ -345,16 +399,20 @@ impl Chain {
     }
 
     fn failed(&self, doing: &str, error: &TransportError) -> Failure {
-        let exit = if matches!(error, RpcError::ErrorResp(_)) { Exit::Refused } else { Exit::Unreachable };
-        let failure = Failure::caused(exit, &format!("cannot {doing} through {}", self.url), error);
-        if exit == Exit::Unreachable { failure.hint("check --rpc, or run `gristmill doctor`") } else { failure }
+        let doing = format!("cannot {doing} through {}", self.url);
+        if matches!(error, RpcError::ErrorResp(_)) {
+            return Failure::caused(Exit::Refused, &doing, error);
+        }
+        Failure::new(Exit::Unreachable, format!("{doing}: {}", root_of(error)))
+            .hint("check --rpc, or run `gristmill doctor`")
     }
 
     /// A refusal of the contract in words, where there is one.
     fn refused(&self, doing: &str, error: &TransportError) -> Failure {
         let data = error.as_error_resp().and_then(|answer| answer.as_revert_data());
         match data.and_then(|data| revert_words(&data, self.deployment.chain_id)) {
-            Some(words) => Failure::new(Exit::Refused, words).hint("the contract would refuse; nothing was sent"),
+            Some(words) => Failure::new(Exit::Refused, words)
+                .hint("the contract would refuse; nothing was sent"),
             None => self.failed(doing, error),
         }
     }
@@ -363,8 +421,12 @@ impl Chain {
         if let alloy::contract::Error::TransportError(error) = error {
             return self.failed(doing, error);
         }
-        Failure::caused(Exit::Refused, &format!("cannot {doing}: the contract's answer has another form"), error)
-            .hint("does --deployment name a JobMarket contract of this version?")
+        Failure::caused(
+            Exit::Refused,
+            &format!("cannot {doing}: the contract's answer has another form"),
+            error,
+        )
+        .hint("does --deployment name a JobMarket contract of this version?")
     }
 }
 
@@ -390,12 +452,17 @@ pub(crate) fn coin(chain_id: u64) -> &'static str {
 /// An amount with its unit, for people.
 pub(crate) fn money(amount: Amount, token: Address, decimals: u32, chain_id: u64) -> String {
     let number = amount.to_decimal(decimals);
-    if token.is_zero() { format!("{number} {}", coin(chain_id)) } else { format!("{number} of token {token}") }
+    if token.is_zero() {
+        format!("{number} {}", coin(chain_id))
+    } else {
+        format!("{number} of token {token}")
+    }
 }
 
 /// A balance may be wider than an [`Amount`].
 pub(crate) fn decimal(balance: U256, decimals: u32) -> String {
-    u128::try_from(balance).map_or_else(|_| format!("{balance} wei"), |wei| Amount(wei).to_decimal(decimals))
+    u128::try_from(balance)
+        .map_or_else(|_| format!("{balance} wei"), |wei| Amount(wei).to_decimal(decimals))
 }
 
 /// The topic of an address in an event.

@@ -44,7 +44,10 @@ pub(crate) enum Exit {
 impl Exit {
     pub(crate) const ALL: &'static [(u8, &'static str)] = &[
         (0, "done; for `submit` and `follow`: the job is settled"),
-        (Exit::Unpaid as u8, "the job ended unpaid (refunded, cancelled), or `doctor` found a fault"),
+        (
+            Exit::Unpaid as u8,
+            "the job ended unpaid (refunded, cancelled), or `doctor` found a fault",
+        ),
         (Exit::Usage as u8, "usage: an argument, a file or a value cannot be used"),
         (Exit::Unreachable as u8, "the scheduler or the RPC endpoint does not answer"),
         (Exit::Refused as u8, "the scheduler or the contract refused"),
@@ -127,6 +130,15 @@ pub(crate) fn chain_of(error: &dyn Error) -> String {
     text
 }
 
+/// The innermost cause: of a connection that failed, what people can act on.
+pub(crate) fn root_of(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
 /// Turns an I/O error at `path` into a failure.
 pub(crate) fn io(doing: &str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure {
     let what = format!("cannot {doing} `{}`", path.display());
@@ -145,9 +157,12 @@ impl From<ClientError> for Failure {
                 };
                 Self { problem: Some(problem.code), ..Self::new(exit, message) }
             }
-            ClientError::Unreachable { .. } => Self::new(Exit::Unreachable, message).hint(
-                "check --scheduler, or run `gristmill doctor`; your money needs no scheduler: see `gristmill recover --help`",
-            ),
+            ClientError::Unreachable { url, error } => {
+                let why = root_of(&error);
+                Self::new(Exit::Unreachable, format!("cannot reach the scheduler at {url}: {why}")).hint(
+                    "check --scheduler, or run `gristmill doctor`; your money needs no scheduler: see `gristmill recover --help`",
+                )
+            }
             ClientError::Unexpected { .. } | ClientError::Malformed(_) | ClientError::TooLarge => {
                 Self::new(Exit::Unreachable, message)
                     .hint("is --scheduler the address of a Gristmill scheduler of this version?")

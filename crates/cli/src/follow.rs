@@ -87,7 +87,10 @@ async fn at(instant: Option<Instant>) {
 }
 
 pub(crate) fn is_end(event: &EventBody) -> bool {
-    matches!(event, EventBody::Settled { .. } | EventBody::Refunded { .. } | EventBody::Cancelled { .. })
+    matches!(
+        event,
+        EventBody::Settled { .. } | EventBody::Refunded { .. } | EventBody::Cancelled { .. }
+    )
 }
 
 /// Waits between tries, longer each time.
@@ -153,7 +156,9 @@ impl Events {
             }
             match self.retry.count {
                 0 => app.out.note(format!("{}; trying again …", failure.message)),
-                RETRIES_BEFORE_HINT => app.out.hint("the money needs no scheduler: `gristmill recover` shows and moves it"),
+                RETRIES_BEFORE_HINT => app
+                    .out
+                    .hint("the money needs no scheduler: `gristmill recover` shows and moves it"),
                 _ => {}
             }
             self.retry.wait().await;
@@ -261,27 +266,49 @@ fn event_words(event: &EventBody) -> (Tone, String) {
         EventBody::Created => (Tone::Quiet, "created; waits for its bounty".into()),
         EventBody::Funded => (Tone::Good, "the bounty is locked".into()),
         EventBody::Queued { reason } => (Tone::Busy, format!("waits for a node: {reason}")),
-        EventBody::Assigned { attempt, node } => (Tone::Busy, format!("attempt {attempt}: assigned to node {node}")),
+        EventBody::Assigned { attempt, node } => {
+            (Tone::Busy, format!("attempt {attempt}: assigned to node {node}"))
+        }
         EventBody::Started { attempt } => (Tone::Busy, format!("attempt {attempt}: started")),
-        EventBody::CalledIn { attempt } => (Tone::Bad, format!("attempt {attempt}: the node is silent and was called in on chain")),
-        EventBody::Renewed { attempt } => (Tone::Busy, format!("attempt {attempt}: the node answered and goes on")),
+        EventBody::CalledIn { attempt } => {
+            (Tone::Bad, format!("attempt {attempt}: the node is silent and was called in on chain"))
+        }
+        EventBody::Renewed { attempt } => {
+            (Tone::Busy, format!("attempt {attempt}: the node answered and goes on"))
+        }
         EventBody::Reported { attempt, outcome, output_cid } => {
             (Tone::Busy, format!("attempt {attempt}: the program {outcome}; output {output_cid}"))
         }
-        EventBody::Accepted { attempt, .. } => (Tone::Good, format!("attempt {attempt}: the result is verified and accepted")),
-        EventBody::Rejected { attempt, reasons } => {
-            (Tone::Bad, format!("attempt {attempt}: the result is rejected: {}", reasons.join("; ")))
+        EventBody::Accepted { attempt, .. } => {
+            (Tone::Good, format!("attempt {attempt}: the result is verified and accepted"))
         }
-        EventBody::Failed { attempt, reason } => (Tone::Bad, format!("attempt {attempt}: failed: {reason}")),
-        EventBody::Released { attempt, reason } => (Tone::Bad, format!("attempt {attempt}: the node gave it back: {reason}")),
-        EventBody::Expired { attempt } => (Tone::Bad, format!("attempt {attempt}: its lease ended")),
-        EventBody::Abandoned { attempt, reason } => (Tone::Bad, format!("attempt {attempt}: given up: {reason}")),
-        EventBody::Published { attempt, .. } => (Tone::Busy, format!("attempt {attempt}: the node put its result on chain itself")),
-        EventBody::Held { until_ms } => {
-            (Tone::Busy, format!("settled; paid after {}", quantity::instant(until_ms.unix_seconds())))
+        EventBody::Rejected { attempt, reasons } => (
+            Tone::Bad,
+            format!("attempt {attempt}: the result is rejected: {}", reasons.join("; ")),
+        ),
+        EventBody::Failed { attempt, reason } => {
+            (Tone::Bad, format!("attempt {attempt}: failed: {reason}"))
         }
+        EventBody::Released { attempt, reason } => {
+            (Tone::Bad, format!("attempt {attempt}: the node gave it back: {reason}"))
+        }
+        EventBody::Expired { attempt } => {
+            (Tone::Bad, format!("attempt {attempt}: its lease ended"))
+        }
+        EventBody::Abandoned { attempt, reason } => {
+            (Tone::Bad, format!("attempt {attempt}: given up: {reason}"))
+        }
+        EventBody::Published { attempt, .. } => {
+            (Tone::Busy, format!("attempt {attempt}: the node put its result on chain itself"))
+        }
+        EventBody::Held { until_ms } => (
+            Tone::Busy,
+            format!("settled; paid after {}", quantity::instant(until_ms.unix_seconds())),
+        ),
         EventBody::Settled { provider, .. } => (Tone::Good, format!("settled: {provider} is paid")),
-        EventBody::Refunding { reason } => (Tone::Bad, format!("the bounty is on its way back: {reason}")),
+        EventBody::Refunding { reason } => {
+            (Tone::Bad, format!("the bounty is on its way back: {reason}"))
+        }
         EventBody::Refunded { .. } => (Tone::Bad, "refunded".into()),
         EventBody::Cancelled { reason } => (Tone::Bad, format!("cancelled: {reason}")),
     }

@@ -30,7 +30,9 @@ impl FromStr for JobRef {
         if (PREFIX_DIGITS_MIN..64).contains(&digits.len()) && hexadecimal {
             return Ok(Self::Prefix(text.to_ascii_lowercase()));
         }
-        Err(format!("write a job id (0x and 64 hexadecimal digits), or at least its first {PREFIX_DIGITS_MIN} digits"))
+        Err(format!(
+            "write a job id (0x and 64 hexadecimal digits), or at least its first {PREFIX_DIGITS_MIN} digits"
+        ))
     }
 }
 
@@ -44,11 +46,18 @@ impl JobRef {
         if let Some(id) = unique(prefix, app.records().ids()?)? {
             return Ok(id);
         }
-        let filter = JobFilter { submitter: app.address().await.ok(), limit: Some(100), ..JobFilter::default() };
+        let filter = JobFilter {
+            submitter: app.address().await.ok(),
+            limit: Some(100),
+            ..JobFilter::default()
+        };
         let jobs = app.call(|client| client.jobs(&filter)).await?;
         unique(prefix, jobs.items.into_iter().map(|job| job.id).collect())?.ok_or_else(|| {
-            Failure::new(Exit::NotFound, format!("no job whose id begins with {prefix} is known here"))
-                .hint("write the whole id")
+            Failure::new(
+                Exit::NotFound,
+                format!("no job whose id begins with {prefix} is known here"),
+            )
+            .hint("write the whole id")
         })
     }
 }
@@ -61,7 +70,10 @@ pub(crate) fn short(id: JobId) -> String {
 fn unique(prefix: &str, ids: Vec<JobId>) -> Result<Option<JobId>> {
     let mut matching = ids.into_iter().filter(|id| id.to_string().starts_with(prefix));
     match (matching.next(), matching.next()) {
-        (Some(_), Some(_)) => Err(Failure::usage(format!("several jobs begin with {prefix}")).hint("write more digits")),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("several jobs begin with {prefix}"))
+                .hint("write more digits"))
+        }
         (found, _) => Ok(found),
     }
 }

@@ -71,8 +71,9 @@ impl Output {
 
     /// The answer as JSON: the one value of a command, or one line of a stream.
     pub(crate) fn value(&self, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string(value)
-            .map_err(|error| Failure::caused(Exit::Local, "cannot write the answer as JSON", &error))?;
+        let text = serde_json::to_string(value).map_err(|error| {
+            Failure::caused(Exit::Local, "cannot write the answer as JSON", &error)
+        })?;
         self.raw(format!("{text}\n").as_bytes())
     }
 
@@ -89,7 +90,9 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Err(Failure::new(Exit::ReaderGone, "nobody reads stdout any more"))
             }
-            Err(error) => Err(Failure::new(Exit::Local, format!("cannot write to stdout: {error}"))),
+            Err(error) => {
+                Err(Failure::new(Exit::Local, format!("cannot write to stdout: {error}")))
+            }
         }
     }
 
@@ -108,7 +111,12 @@ impl Output {
     }
 
     /// A table; the columns in `numbers` are aligned to the right.
-    pub(crate) fn table(&self, headers: &[&str], numbers: &[usize], rows: &[Vec<String>]) -> Result<()> {
+    pub(crate) fn table(
+        &self,
+        headers: &[&str],
+        numbers: &[usize],
+        rows: &[Vec<String>],
+    ) -> Result<()> {
         let headers: Vec<String> = headers.iter().map(|header| header.to_uppercase()).collect();
         let widths: Vec<usize> = (0..headers.len())
             .map(|column| {
@@ -171,7 +179,8 @@ impl Output {
     /// A bar on a terminal, nothing elsewhere.
     pub(crate) fn bar(&self, total_bytes: u64, what: &str) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(Some(total_bytes), self.draw_target());
-        let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}");
+        let style =
+            ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(what.to_owned());
         bar
@@ -202,7 +211,9 @@ impl Output {
         match ask() {
             Ok(answer) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
             Ok(_) => Err(Failure::usage("you said no; nothing was sent")),
-            Err(error) => Err(Failure::new(Exit::Local, format!("cannot read the answer: {error}"))),
+            Err(error) => {
+                Err(Failure::new(Exit::Local, format!("cannot read the answer: {error}")))
+            }
         }
     }
 

@@ -27,7 +27,12 @@ impl FromStr for Bytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let error = || format!("`{}` is not a size: write a number and a unit, such as 512MiB, 2GiB or 1.5GB", head(text));
+        let error = || {
+            format!(
+                "`{}` is not a size: write a number and a unit, such as 512MiB, 2GiB or 1.5GB",
+                head(text)
+            )
+        };
         let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
         let (number, unit) = text.split_at(digits_end);
         let unit = unit.trim_start();
@@ -51,8 +56,12 @@ impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let error =
-            || format!("`{}` is not a duration: write numbers with d, h, m or s, such as 90s, 10m, 1h30m", head(text));
+        let error = || {
+            format!(
+                "`{}` is not a duration: write numbers with d, h, m or s, such as 90s, 10m, 1h30m",
+                head(text)
+            )
+        };
         let mut total = 0u64;
         let mut rest = text;
         let mut units = DURATIONS;
@@ -60,7 +69,10 @@ impl FromStr for Seconds {
             return Err(error());
         }
         while !rest.is_empty() {
-            let end = rest.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0).ok_or_else(error)?;
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .filter(|end| *end > 0)
+                .ok_or_else(error)?;
             let number: u64 = rest[..end].parse().map_err(|_| error())?;
             let unit = rest[end..].chars().next().ok_or_else(error)?;
             // Each unit at most once, and in falling order: `30m1h` is a slip of the hand.
@@ -107,7 +119,12 @@ pub(crate) fn bytes(count: u64) -> String {
 
 /// `2 h 5 min`: the two largest units that are not zero.
 pub(crate) fn seconds(count: u64) -> String {
-    let parts = [(count / 86_400, "d"), (count / 3_600 % 24, "h"), (count / 60 % 60, "min"), (count % 60, "s")];
+    let parts = [
+        (count / 86_400, "d"),
+        (count / 3_600 % 24, "h"),
+        (count / 60 % 60, "min"),
+        (count % 60, "s"),
+    ];
     let first = parts.iter().position(|(number, _)| *number > 0).unwrap_or(parts.len() - 1);
     parts[first..]
         .iter()
@@ -130,7 +147,10 @@ pub(crate) fn instant(unix_seconds: u64) -> String {
     i64::try_from(unix_seconds)
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| format!("unix second {unix_seconds}"), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        .map_or_else(
+            || format!("unix second {unix_seconds}"),
+            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        )
 }
 
 /// `in 2 h`, `5 min ago`.
@@ -177,7 +197,19 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Bytes>(), Ok(Bytes(expected)), "{text}");
         }
-        for text in ["", "2", "2G", "GiB", "-1GiB", "1.5B", "0.0000000001GiB", "1e3MB", "2GiB2", "99999999999TiB", "1.2.3GiB"] {
+        for text in [
+            "",
+            "2",
+            "2G",
+            "GiB",
+            "-1GiB",
+            "1.5B",
+            "0.0000000001GiB",
+            "1e3MB",
+            "2GiB2",
+            "99999999999TiB",
+            "1.2.3GiB",
+        ] {
             let error = text.parse::<Bytes>().unwrap_err();
             assert!(error.contains("512MiB"), "{error}");
         }
@@ -185,12 +217,20 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, expected) in
-            [("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("7d", 604_800), ("1d1h1m1s", 90_061), ("0s", 0)]
-        {
+        for (text, expected) in [
+            ("90s", 90),
+            ("10m", 600),
+            ("2h", 7200),
+            ("1h30m", 5400),
+            ("7d", 604_800),
+            ("1d1h1m1s", 90_061),
+            ("0s", 0),
+        ] {
             assert_eq!(text.parse::<Seconds>(), Ok(Seconds(expected)), "{text}");
         }
-        for text in ["", "5", "m", "5x", "1m1h", "1h1h", "1.5h", "-1h", "99999999999999999d", "1h ", "１h"] {
+        for text in
+            ["", "5", "m", "5x", "1m1h", "1h1h", "1.5h", "-1h", "99999999999999999d", "1h ", "１h"]
+        {
             let error = text.parse::<Seconds>().unwrap_err();
             assert!(error.contains("1h30m"), "{error}");
         }

@@ -31,9 +31,23 @@ pub(crate) struct JobRecord {
 }
 
 impl JobRecord {
-    pub(crate) fn new(domain: Domain, scheduler: &str, terms: Terms, spec: JobSpec, created_at: u64) -> Self {
+    pub(crate) fn new(
+        domain: Domain,
+        scheduler: &str,
+        terms: Terms,
+        spec: JobSpec,
+        created_at: u64,
+    ) -> Self {
         let scheduler = scheduler.to_owned();
-        Self { job: terms.id(&domain), domain, scheduler, terms, spec, created_at, open_transaction: None }
+        Self {
+            job: terms.id(&domain),
+            domain,
+            scheduler,
+            terms,
+            spec,
+            created_at,
+            open_transaction: None,
+        }
     }
 }
 
@@ -54,8 +68,9 @@ impl Records {
 
     /// Writes a record whole, or not at all, and so that a power cut does not take it.
     pub(crate) fn save(&self, record: &JobRecord) -> Result<()> {
-        let json = serde_json::to_vec_pretty(record)
-            .map_err(|error| Failure::caused(Exit::Local, "cannot write the record of the job", &error))?;
+        let json = serde_json::to_vec_pretty(record).map_err(|error| {
+            Failure::caused(Exit::Local, "cannot write the record of the job", &error)
+        })?;
         write_durably(&self.path(record.job), &json)
     }
 
@@ -96,7 +111,10 @@ impl Records {
         let mut ids: Vec<JobId> = Vec::new();
         for entry in entries {
             let name = entry.map_err(io("read", &self.directory))?.file_name();
-            let id = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|name| name.parse::<JobId>().ok());
+            let id = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(".json"))
+                .and_then(|name| name.parse::<JobId>().ok());
             ids.extend(id);
         }
         ids.sort_unstable();
@@ -112,10 +130,15 @@ fn damaged(path: &Path) -> Failure {
 /// Writes a private file: beside its place, synced, then renamed into it.
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io("create", directory))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(io("create", directory))?;
     let draft = path.with_extension(format!("{}.tmp", std::process::id()));
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&draft, path)?;
@@ -148,7 +171,11 @@ mod tests {
         records.remove(record.job).unwrap();
         records.remove(record.job).unwrap();
         assert_eq!(records.load(record.job).unwrap(), None);
-        assert_eq!(fs::read_dir(directory.path().join("jobs")).unwrap().count(), 0, "no draft is left behind");
+        assert_eq!(
+            fs::read_dir(directory.path().join("jobs")).unwrap().count(),
+            0,
+            "no draft is left behind"
+        );
     }
 
     #[test]

@@ -14,19 +14,54 @@ const SCHEDULER_DEFAULT: &str = "http://127.0.0.1:8080";
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct GlobalArgs {
     /// The scheduler's address [default: http://127.0.0.1:8080]
-    #[arg(long, global = true, value_name = "URL", env = "GRISTMILL_SCHEDULER", hide_env_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "GRISTMILL_SCHEDULER",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) scheduler: Option<String>,
     /// The RPC endpoint of the chain
-    #[arg(long, global = true, value_name = "URL", env = "GRISTMILL_RPC", hide_env_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "GRISTMILL_RPC",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) rpc: Option<String>,
     /// The file that says where the contract is: deployments/<chain id>.json
-    #[arg(long, global = true, value_name = "FILE", env = "GRISTMILL_DEPLOYMENT", hide_env_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "GRISTMILL_DEPLOYMENT",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) deployment: Option<PathBuf>,
     /// The encrypted wallet [default: the wallet `default` of `gristmill wallet list`]
-    #[arg(long, global = true, value_name = "FILE", env = "GRISTMILL_KEYSTORE", hide_env_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "GRISTMILL_KEYSTORE",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) keystore: Option<PathBuf>,
     /// The config file [default: ~/.config/gristmill/config.toml]
-    #[arg(long, global = true, value_name = "FILE", env = "GRISTMILL_CONFIG", hide_env_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "GRISTMILL_CONFIG",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// Answer in JSON: one value on stdout, JSON Lines for streams; errors as JSON on stderr
     #[arg(long, global = true, help_heading = "Global options")]
@@ -35,7 +70,15 @@ pub(crate) struct GlobalArgs {
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
     /// When to use colours
-    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "auto|always|never", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "auto|always|never",
+        help_heading = "Global options"
+    )]
     pub(crate) color: Color,
 }
 
@@ -93,19 +136,25 @@ impl Settings {
         let home = std::env::home_dir();
         let (config_file, named) = match &args.config {
             Some(path) => (path.clone(), true),
-            None => (base_dir("XDG_CONFIG_HOME", home.as_deref(), ".config")?.join("config.toml"), false),
+            None => (
+                base_dir("XDG_CONFIG_HOME", home.as_deref(), ".config")?.join("config.toml"),
+                false,
+            ),
         };
         let file = read_config(&config_file, named)?;
-        let beside = |path: PathBuf| config_file.parent().map_or_else(|| path.clone(), |dir| dir.join(&path));
+        let beside = |path: PathBuf| {
+            config_file.parent().map_or_else(|| path.clone(), |dir| dir.join(&path))
+        };
         let data_dir = base_dir("XDG_DATA_HOME", home.as_deref(), ".local/share")?;
         Ok(Self {
-            scheduler: pick(args.scheduler.clone(), file.scheduler)
-                .unwrap_or_else(|| Setting { value: SCHEDULER_DEFAULT.to_owned(), origin: Origin::Default }),
+            scheduler: pick(args.scheduler.clone(), file.scheduler).unwrap_or_else(|| Setting {
+                value: SCHEDULER_DEFAULT.to_owned(),
+                origin: Origin::Default,
+            }),
             rpc: pick(args.rpc.clone(), file.rpc),
             deployment: pick(args.deployment.clone(), file.deployment.map(beside)),
-            keystore: pick(args.keystore.clone(), file.keystore.map(beside)).unwrap_or_else(|| Setting {
-                value: data_dir.join("wallets/default.json"),
-                origin: Origin::Default,
+            keystore: pick(args.keystore.clone(), file.keystore.map(beside)).unwrap_or_else(|| {
+                Setting { value: data_dir.join("wallets/default.json"), origin: Origin::Default }
             }),
             data_dir,
             config_file,
@@ -124,11 +173,14 @@ fn pick<T>(given: Option<T>, configured: Option<T>) -> Option<Setting<T>> {
 }
 
 fn base_dir(variable: &str, home: Option<&Path>, below_home: &str) -> Result<PathBuf> {
-    let base = match std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
+    let base = match std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+    {
         Some(base) => base,
         None => home
             .filter(|home| !home.as_os_str().is_empty())
-            .ok_or_else(|| Failure::usage(format!("neither HOME nor {variable} is set")).hint("set HOME"))?
+            .ok_or_else(|| {
+                Failure::usage(format!("neither HOME nor {variable} is set")).hint("set HOME")
+            })?
             .join(below_home),
     };
     Ok(base.join("gristmill"))
@@ -138,12 +190,20 @@ fn base_dir(variable: &str, home: Option<&Path>, below_home: &str) -> Result<Pat
 fn read_config(path: &Path, named: bool) -> Result<ConfigFile> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => return Ok(ConfigFile::default()),
-        Err(error) => return Err(Failure { exit: Exit::Usage, ..io("read the config file", path)(error) }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => {
+            return Ok(ConfigFile::default());
+        }
+        Err(error) => {
+            return Err(Failure { exit: Exit::Usage, ..io("read the config file", path)(error) });
+        }
     };
     toml::from_str(&text).map_err(|error| {
-        Failure::usage(format!("the config file `{}` cannot be used: {}", path.display(), chain_of(&error)))
-            .hint("it may set scheduler, rpc, deployment and keystore, each a string")
+        Failure::usage(format!(
+            "the config file `{}` cannot be used: {}",
+            path.display(),
+            chain_of(&error)
+        ))
+        .hint("it may set scheduler, rpc, deployment and keystore, each a string")
     })
 }
 
@@ -160,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_config_file_is_read_strictly() {
-        let file = config("scheduler = \"https://mill.example\"\ndeployment = \"39.json\"\n").unwrap();
+        let file =
+            config("scheduler = \"https://mill.example\"\ndeployment = \"39.json\"\n").unwrap();
         assert_eq!(file.scheduler.as_deref(), Some("https://mill.example"));
         assert_eq!(file.deployment, Some("39.json".into()));
         for text in ["schedular = \"x\"", "scheduler = 1", "password = \"x\"", "="] {

@@ -35,7 +35,9 @@ impl LogFilter {
             // it as a replacement character.
             (0, _) => passed.push(byte),
             (1, b'[') => self.escape.push(byte),
-            (2.., b'0'..=b'9' | b';') if self.escape.len() < ESCAPE_BYTES_MAX => self.escape.push(byte),
+            (2.., b'0'..=b'9' | b';') if self.escape.len() < ESCAPE_BYTES_MAX => {
+                self.escape.push(byte)
+            }
             (2.., b'm') => {
                 passed.append(&mut self.escape);
                 passed.push(byte);
@@ -63,7 +65,9 @@ mod tests {
 
     #[test]
     fn text_and_colours_pass() {
-        for text in ["plain\tand\r\nsimple", "\x1b[31mred\x1b[0m", "\x1b[38;2;1;2;3mx\x1b[m", "grüße 🌾"] {
+        for text in
+            ["plain\tand\r\nsimple", "\x1b[31mred\x1b[0m", "\x1b[38;2;1;2;3mx\x1b[m", "grüße 🌾"]
+        {
             assert_eq!(filtered(text), text);
         }
     }

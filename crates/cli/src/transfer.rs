@@ -38,11 +38,15 @@ impl Workbench {
     pub(crate) fn new() -> Result<Self> {
         let failed = |error: io::Error| {
             let temporary = std::env::temp_dir();
-            Failure::new(Exit::Local, format!("cannot make a directory in `{}`: {error}", temporary.display()))
-                .hint("set TMPDIR to a directory with room for the data")
+            Failure::new(
+                Exit::Local,
+                format!("cannot make a directory in `{}`: {error}", temporary.display()),
+            )
+            .hint("set TMPDIR to a directory with room for the data")
         };
         let directory = tempfile::Builder::new().prefix("gristmill-").tempdir().map_err(failed)?;
-        let store = DirStore::open(directory.path().join("blocks"), Durability::Cached).map_err(failed)?;
+        let store =
+            DirStore::open(directory.path().join("blocks"), Durability::Cached).map_err(failed)?;
         Ok(Self { store: Arc::new(store), _directory: directory })
     }
 
@@ -81,8 +85,11 @@ impl Workbench {
         bar.finish_and_clear();
         let root = added.cid.to_string();
         if !stored?.roots.contains(&root) {
-            return Err(Failure::new(Exit::Refused, format!("the scheduler did not store {root} completely"))
-                .hint("try again; what it has already is not lost"));
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("the scheduler did not store {root} completely"),
+            )
+            .hint("try again; what it has already is not lost"));
         }
         Ok(())
     }
@@ -92,7 +99,8 @@ impl Workbench {
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || {
-            let mut writer = io::BufWriter::with_capacity(CHUNK_BYTES, Pipe { sender: sender.clone(), bar });
+            let mut writer =
+                io::BufWriter::with_capacity(CHUNK_BYTES, Pipe { sender: sender.clone(), bar });
             let written = write_car(store.as_ref(), &root, &mut writer, &Limits::default())
                 .map_err(io::Error::other)
                 .and_then(|_| writer.flush());
@@ -113,7 +121,13 @@ impl Workbench {
         result
     }
 
-    async fn download_with(&self, app: &App, root: Cid, limits: Limits, bar: &ProgressBar) -> Result<()> {
+    async fn download_with(
+        &self,
+        app: &App,
+        root: Cid,
+        limits: Limits,
+        bar: &ProgressBar,
+    ) -> Result<()> {
         let cid = root.to_string();
         for _ in 0..DOWNLOADS_MAX {
             let stream = app.call(|client| client.car(&cid)).await?;
@@ -135,17 +149,29 @@ impl Workbench {
             match (taken, missing) {
                 (_, None) => return Ok(()),
                 (Ok(0), Some(missing)) => {
-                    return Err(Failure::new(Exit::NotFound, format!("the scheduler does not have block {missing} of {cid}")));
+                    return Err(Failure::new(
+                        Exit::NotFound,
+                        format!("the scheduler does not have block {missing} of {cid}"),
+                    ));
                 }
-                (Err(error @ ContentError::BlockMismatch { .. }), Some(_)) => return Err(error.into()),
+                (Err(error @ ContentError::BlockMismatch { .. }), Some(_)) => {
+                    return Err(error.into());
+                }
                 (taken, Some(_)) => {
-                    let why = taken.err().map(|error| format!(" ({})", crate::failure::chain_of(&error)));
-                    app.out.note(format!("the download broke off{}; going on", why.unwrap_or_default()));
+                    let why =
+                        taken.err().map(|error| format!(" ({})", crate::failure::chain_of(&error)));
+                    app.out.note(format!(
+                        "the download broke off{}; going on",
+                        why.unwrap_or_default()
+                    ));
                 }
             }
         }
-        Err(Failure::new(Exit::Unreachable, format!("the download of {cid} broke off {DOWNLOADS_MAX} times"))
-            .hint("try again later; the scheduler serves results for a while after the job ends"))
+        Err(Failure::new(
+            Exit::Unreachable,
+            format!("the download of {cid} broke off {DOWNLOADS_MAX} times"),
+        )
+        .hint("try again later; the scheduler serves results for a while after the job ends"))
     }
 }
 
@@ -170,7 +196,9 @@ impl Write for Pipe {
 }
 
 /// Runs file work away from the network's thread.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Failure::caused(Exit::Local, "a thread of this program failed", &error))?

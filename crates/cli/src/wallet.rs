@@ -34,8 +34,11 @@ impl Wallet {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound {
-                return Failure::new(Exit::Wallet, format!("there is no wallet at `{}`", path.display()))
-                    .hint("make one with `gristmill wallet new`, or name yours with --keystore FILE");
+                return Failure::new(
+                    Exit::Wallet,
+                    format!("there is no wallet at `{}`", path.display()),
+                )
+                .hint("make one with `gristmill wallet new`, or name yours with --keystore FILE");
             }
             Failure { exit: Exit::Wallet, ..io("read the wallet", path)(error) }
         })?;
@@ -43,7 +46,8 @@ impl Wallet {
             return Err(not_a_keystore(path));
         }
         let json = fs::read(path).map_err(io("read the wallet", path))?;
-        let keystore: serde_json::Value = serde_json::from_slice(&json).map_err(|_| not_a_keystore(path))?;
+        let keystore: serde_json::Value =
+            serde_json::from_slice(&json).map_err(|_| not_a_keystore(path))?;
         if !keystore["crypto"].is_object() {
             return Err(not_a_keystore(path));
         }
@@ -75,11 +79,16 @@ impl Wallet {
     /// Decrypts the key, with the password from the environment or from whoever sits there.
     pub(crate) fn unlock(&self) -> Result<PrivateKeySigner> {
         let password = existing_password(&self.path)?;
-        let signer = PrivateKeySigner::decrypt_keystore(&self.path, password).map_err(|error| self.locked(&error))?;
+        let signer = PrivateKeySigner::decrypt_keystore(&self.path, password)
+            .map_err(|error| self.locked(&error))?;
         match self.address {
             Some(address) if address != signer.address() => Err(Failure::new(
                 Exit::Wallet,
-                format!("`{}` names {address} but holds the key of {}", self.path.display(), signer.address()),
+                format!(
+                    "`{}` names {address} but holds the key of {}",
+                    self.path.display(),
+                    signer.address()
+                ),
             )
             .hint("the file was changed by hand; import the key again")),
             Some(_) | None => Ok(signer),
@@ -107,7 +116,10 @@ fn not_a_keystore(path: &Path) -> Failure {
 pub(crate) fn path_of(directory: &Path, name: &str) -> Result<PathBuf> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        return Err(Failure::usage(format!("`{}` is not a name: use letters, digits, - and _", crate::output::plain(name))));
+        return Err(Failure::usage(format!(
+            "`{}` is not a name: use letters, digits, - and _",
+            crate::output::plain(name)
+        )));
     }
     Ok(directory.join(format!("{name}.json")))
 }
@@ -127,11 +139,15 @@ pub(crate) fn read_key(text: &str, index: u32) -> Result<PrivateKeySigner> {
             .phrase(text.split_whitespace().collect::<Vec<_>>().join(" "))
             .index(index)
             .and_then(|builder| builder.build())
-            .map_err(|_| Failure::usage(format!("these {words} words are not a valid BIP-39 mnemonic"))
-                .hint("check the spelling and the order; a mnemonic has 12 to 24 English words"));
+            .map_err(|_| {
+                Failure::usage(format!("these {words} words are not a valid BIP-39 mnemonic"))
+                    .hint("check the spelling and the order; a mnemonic has 12 to 24 English words")
+            });
     }
     text.parse().map_err(|_| {
-        Failure::usage("this is neither a private key (64 hexadecimal digits) nor a mnemonic (12 to 24 words)")
+        Failure::usage(
+            "this is neither a private key (64 hexadecimal digits) nor a mnemonic (12 to 24 words)",
+        )
     })
 }
 
@@ -140,12 +156,28 @@ pub(crate) fn store(path: &Path, key: &PrivateKeySigner, password: &str) -> Resu
     if path.exists() {
         return Err(exists(path));
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io("create", directory))?;
+    let directory =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(io("create", directory))?;
     // Encrypting into a private directory first: the file must never exist under a wider mode.
-    let staging = tempfile::Builder::new().prefix(".wallet-").tempdir_in(directory).map_err(io("write into", directory))?;
-    let encrypted = |error: LocalSignerError| Failure::caused(Exit::Local, "cannot encrypt the wallet", &error);
-    PrivateKeySigner::encrypt_keystore(staging.path(), &mut OsRng, key.to_bytes(), password, Some("key")).map_err(encrypted)?;
+    let staging = tempfile::Builder::new()
+        .prefix(".wallet-")
+        .tempdir_in(directory)
+        .map_err(io("write into", directory))?;
+    let encrypted =
+        |error: LocalSignerError| Failure::caused(Exit::Local, "cannot encrypt the wallet", &error);
+    PrivateKeySigner::encrypt_keystore(
+        staging.path(),
+        &mut OsRng,
+        key.to_bytes(),
+        password,
+        Some("key"),
+    )
+    .map_err(encrypted)?;
     let draft = staging.path().join("key");
     let json = fs::read(&draft).map_err(io("read", &draft))?;
     let mut keystore: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&json)
@@ -155,7 +187,8 @@ pub(crate) fn store(path: &Path, key: &PrivateKeySigner, password: &str) -> Resu
         .map_err(|error| Failure::caused(Exit::Local, "cannot encrypt the wallet", &error))?;
     let finished = staging.path().join("wallet");
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&finished)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&finished)?;
         file.write_all(&json)?;
         file.sync_all()?;
         // A link, unlike a rename, fails where a file came up meanwhile.
@@ -170,8 +203,11 @@ pub(crate) fn store(path: &Path, key: &PrivateKeySigner, password: &str) -> Resu
 }
 
 fn exists(path: &Path) -> Failure {
-    Failure::usage(format!("`{}` exists already, and a wallet is never overwritten", path.display()))
-        .hint("choose another --name, or move the file away if you are sure")
+    Failure::usage(format!(
+        "`{}` exists already, and a wallet is never overwritten",
+        path.display()
+    ))
+    .hint("choose another --name, or move the file away if you are sure")
 }
 
 /// All wallets in a directory, sorted by name; other files are passed over.
@@ -184,7 +220,10 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<(String, Wallet)>> {
     let mut wallets = Vec::new();
     for entry in entries {
         let path = entry.map_err(io("read", directory))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".json"));
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_suffix(".json"));
         if let (Some(name), Ok(wallet)) = (name, Wallet::open(&path)) {
             wallets.push((name.to_owned(), wallet));
         }
@@ -213,7 +252,9 @@ pub(crate) fn new_password() -> Result<String> {
         }
     };
     if password.chars().count() < PASSWORD_CHARS_MIN {
-        return Err(Failure::usage(format!("the password must have at least {PASSWORD_CHARS_MIN} characters")));
+        return Err(Failure::usage(format!(
+            "the password must have at least {PASSWORD_CHARS_MIN} characters"
+        )));
     }
     Ok(password)
 }
@@ -222,7 +263,9 @@ fn from_environment() -> Result<Option<String>> {
     match std::env::var(PASSWORD_VARIABLE) {
         Ok(password) => Ok(Some(password)),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("{PASSWORD_VARIABLE} is not valid UTF-8"))),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Failure::usage(format!("{PASSWORD_VARIABLE} is not valid UTF-8")))
+        }
     }
 }
 
@@ -230,8 +273,13 @@ fn from_environment() -> Result<Option<String>> {
 pub(crate) fn prompt(question: &str) -> Result<String> {
     let term = Term::stderr();
     if !term.is_term() || !std::io::stdin().is_terminal() {
-        return Err(Failure::new(Exit::Wallet, "a password is needed, and there is no terminal to ask on")
-            .hint(format!("set {PASSWORD_VARIABLE}; passwords are never taken from the command line")));
+        return Err(Failure::new(
+            Exit::Wallet,
+            "a password is needed, and there is no terminal to ask on",
+        )
+        .hint(format!(
+            "set {PASSWORD_VARIABLE}; passwords are never taken from the command line"
+        )));
     }
     let ask = || {
         term.write_str(question)?;
@@ -278,17 +326,27 @@ mod tests {
         store(&path, &key, "correct horse").unwrap();
 
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         let json = fs::read_to_string(&path).unwrap();
         assert!(!json.contains(&KEY[2..]) && !json.contains("correct horse"));
         let wallet = Wallet::open(&path).unwrap();
         assert_eq!(wallet.known_address(), Some(key.address()));
-        assert_eq!(PrivateKeySigner::decrypt_keystore(&path, "correct horse").unwrap().to_bytes(), key.to_bytes());
+        assert_eq!(
+            PrivateKeySigner::decrypt_keystore(&path, "correct horse").unwrap().to_bytes(),
+            key.to_bytes()
+        );
         assert!(PrivateKeySigner::decrypt_keystore(&path, "wrong horse").is_err());
 
         assert_eq!(store(&path, &random_key(), "another one").unwrap_err().exit, Exit::Usage);
         assert_eq!(fs::read_to_string(&path).unwrap(), json);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left behind");
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1,
+            "no draft is left behind"
+        );
     }
 
     #[test]

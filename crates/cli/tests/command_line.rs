@@ -51,11 +51,38 @@ fn home() -> TempDir {
 fn help_of_every_command() {
     let home = home();
     let commands: &[&[&str]] = &[
-        &[], &["wallet"], &["wallet", "new"], &["wallet", "import"], &["wallet", "address"], &["wallet", "balance"],
-        &["wallet", "list"], &["upload"], &["submit"], &["follow"], &["jobs"], &["job"], &["explain"], &["logs"],
-        &["events"], &["result"], &["verify"], &["cancel"], &["refund"], &["claim"], &["recover"], &["withdraw"],
-        &["nodes"], &["node"], &["node", "enroll"], &["node", "revoke"], &["node", "show"], &["provider"],
-        &["provider", "approve"], &["provider", "disapprove"], &["doctor"], &["logout"],
+        &[],
+        &["wallet"],
+        &["wallet", "new"],
+        &["wallet", "import"],
+        &["wallet", "address"],
+        &["wallet", "balance"],
+        &["wallet", "list"],
+        &["upload"],
+        &["submit"],
+        &["follow"],
+        &["jobs"],
+        &["job"],
+        &["explain"],
+        &["logs"],
+        &["events"],
+        &["result"],
+        &["verify"],
+        &["cancel"],
+        &["refund"],
+        &["claim"],
+        &["recover"],
+        &["withdraw"],
+        &["nodes"],
+        &["node"],
+        &["node", "enroll"],
+        &["node", "revoke"],
+        &["node", "show"],
+        &["provider"],
+        &["provider", "approve"],
+        &["provider", "disapprove"],
+        &["doctor"],
+        &["logout"],
     ];
     for command in commands {
         let answer = run(home.path(), &[command, &["--help"][..]].concat(), "");
@@ -76,7 +103,10 @@ fn arguments_are_checked_before_anything_happens() {
         (&["submit", "job.json", "--bounty", "1", "--memory", "2"], "512MiB"),
         (&["submit", "job.json", "--bounty", "1", "--cpus", "many"], "CPUs"),
         (&["submit", "job.json", "--bounty", "1", "--input", "x"], "NAME=SOURCE"),
-        (&["submit", "job.json", "--bounty", "1", "--image", "a", "--wasm", "b"], "cannot be used with"),
+        (
+            &["submit", "job.json", "--bounty", "1", "--image", "a", "--wasm", "b"],
+            "cannot be used with",
+        ),
         (&["jobs", "--state", "done"], "settled"),
         (&["recover", "--cancel-open"], "--do"),
         (&["node", "revoke", "0x12"], "40 hexadecimal digits"),
@@ -178,7 +208,11 @@ fn settings_come_from_flag_environment_and_file_in_this_order() {
     let home = home();
     let config = home.path().join(".config/gristmill");
     std::fs::create_dir_all(&config).unwrap();
-    std::fs::write(config.join("config.toml"), "scheduler = \"http://from-file.invalid\"\nkeystore = \"mine.json\"\n").unwrap();
+    std::fs::write(
+        config.join("config.toml"),
+        "scheduler = \"http://from-file.invalid\"\nkeystore = \"mine.json\"\n",
+    )
+    .unwrap();
     let doctor = |arguments: &[&str], environment: &[(&str, &str)]| {
         let output = Command::new(env!("CARGO_BIN_EXE_gristmill"))
             .args([&["doctor", "--json"], arguments].concat())
@@ -193,5 +227,8 @@ fn settings_come_from_flag_environment_and_file_in_this_order() {
     assert!(doctor(&[], &[]).contains("http://from-file.invalid from config file"));
     let environment = [("GRISTMILL_SCHEDULER", "http://from-environment.invalid")];
     assert!(doctor(&[], &environment).contains("http://from-environment.invalid from flag"));
-    assert!(doctor(&["--scheduler", "http://from-flag.invalid"], &environment).contains("http://from-flag.invalid from flag"));
+    assert!(
+        doctor(&["--scheduler", "http://from-flag.invalid"], &environment)
+            .contains("http://from-flag.invalid from flag")
+    );
 }

@@ -27,20 +27,35 @@ impl Chain {
     }
 
     /// Every job that `submitter` opened.
-    pub(crate) async fn jobs_of_submitter(&self, out: &Output, submitter: Address) -> Result<BTreeMap<JobId, Terms>> {
-        let filter = Filter::new().event_signature(JobMarket::Opened::SIGNATURE_HASH).topic2(topic(submitter));
+    pub(crate) async fn jobs_of_submitter(
+        &self,
+        out: &Output,
+        submitter: Address,
+    ) -> Result<BTreeMap<JobId, Terms>> {
+        let filter = Filter::new()
+            .event_signature(JobMarket::Opened::SIGNATURE_HASH)
+            .topic2(topic(submitter));
         self.opened(out, filter).await
     }
 
     /// Every job that a node of `provider` got.
-    pub(crate) async fn jobs_of_provider(&self, out: &Output, provider: Address) -> Result<BTreeMap<JobId, Terms>> {
-        let filter = Filter::new().event_signature(JobMarket::Assigned::SIGNATURE_HASH).topic3(topic(provider));
+    pub(crate) async fn jobs_of_provider(
+        &self,
+        out: &Output,
+        provider: Address,
+    ) -> Result<BTreeMap<JobId, Terms>> {
+        let filter = Filter::new()
+            .event_signature(JobMarket::Assigned::SIGNATURE_HASH)
+            .topic3(topic(provider));
         let logs = self.logs(out, filter).await?;
-        let ids: BTreeSet<B256> = logs.iter().filter_map(|log| log.topics().get(1).copied()).collect();
+        let ids: BTreeSet<B256> =
+            logs.iter().filter_map(|log| log.topics().get(1).copied()).collect();
         let ids: Vec<B256> = ids.into_iter().collect();
         let mut jobs = BTreeMap::new();
         for ids in ids.chunks(IDS_PER_REQUEST) {
-            let filter = Filter::new().event_signature(JobMarket::Opened::SIGNATURE_HASH).topic1(ids.to_vec());
+            let filter = Filter::new()
+                .event_signature(JobMarket::Opened::SIGNATURE_HASH)
+                .topic1(ids.to_vec());
             jobs.extend(self.opened(out, filter).await?);
         }
         Ok(jobs)
@@ -48,8 +63,13 @@ impl Chain {
 
     /// The receipt hash that the contract accepted for a job, by `settle` or by `publish`: it has checked the node's
     /// signature. The newest one, for an earlier attempt may have published before.
-    pub(crate) async fn receipt_on_chain(&self, out: &Output, id: JobId) -> Result<Option<(Address, u16, ReceiptHash)>> {
-        let signatures = vec![JobMarket::Settled::SIGNATURE_HASH, JobMarket::Published::SIGNATURE_HASH];
+    pub(crate) async fn receipt_on_chain(
+        &self,
+        out: &Output,
+        id: JobId,
+    ) -> Result<Option<(Address, u16, ReceiptHash)>> {
+        let signatures =
+            vec![JobMarket::Settled::SIGNATURE_HASH, JobMarket::Published::SIGNATURE_HASH];
         let logs = self.logs(out, Filter::new().event_signature(signatures).topic1(id.0)).await?;
         Ok(logs.iter().rev().find_map(|log| {
             let settled = log.log_decode::<JobMarket::Settled>().map(|log| log.inner.data);
@@ -64,16 +84,19 @@ impl Chain {
     async fn opened(&self, out: &Output, filter: Filter) -> Result<BTreeMap<JobId, Terms>> {
         let mut jobs = BTreeMap::new();
         for log in self.logs(out, filter).await? {
-            let event = log
-                .log_decode::<JobMarket::Opened>()
-                .map_err(|error| Failure::caused(Exit::Refused, "an event of the contract has another form", &error))?;
+            let event = log.log_decode::<JobMarket::Opened>().map_err(|error| {
+                Failure::caused(Exit::Refused, "an event of the contract has another form", &error)
+            })?;
             let event = event.inner.data;
             let terms = Terms::from(&event.terms);
             let id = JobId(event.jobId);
             // An endpoint that lies about terms would only produce transactions that revert; say so instead.
             if terms.id(&self.domain()) != id {
-                return Err(Failure::new(Exit::Refused, format!("the terms that the RPC endpoint gives for job {id} are not its terms"))
-                    .hint("use another --rpc"));
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("the terms that the RPC endpoint gives for job {id} are not its terms"),
+                )
+                .hint("use another --rpc"));
             }
             jobs.insert(id, terms);
         }
@@ -115,7 +138,8 @@ impl Chain {
 
 /// Whether an RPC endpoint serves events at all, for `doctor`.
 pub(crate) async fn probe(chain: &Chain) -> std::result::Result<(), String> {
-    let filter = Filter::new().address(chain.deployment.contract).from_block(chain.deployment.block);
+    let filter =
+        Filter::new().address(chain.deployment.contract).from_block(chain.deployment.block);
     let filter = filter.to_block(chain.deployment.block);
     chain.provider.get_logs(&filter).await.map(drop).map_err(|error| chain_of(&error))
 }

@@ -13,67 +13,121 @@ use crate::quantity::instant;
 /// What the contract meant, or `None` where it is no error of ours.
 pub(crate) fn words(data: &[u8], chain_id: u64) -> Option<String> {
     let at = |seconds: alloy::primitives::aliases::U40| instant(seconds.to());
-    let coins = |wei: u128| format!("{} {}", Amount(wei).to_decimal(NATIVE_DECIMALS), coin(chain_id));
+    let coins =
+        |wei: u128| format!("{} {}", Amount(wei).to_decimal(NATIVE_DECIMALS), coin(chain_id));
     Some(match E::abi_decode(data).ok()? {
-        E::NotSubmitter(e) => format!("only the submitter {} may do this; this wallet is {}", e.submitter, e.caller),
-        E::NotScheduler(e) => format!("only the scheduler {} may do this; this wallet is {}", e.scheduler, e.caller),
+        E::NotSubmitter(e) => {
+            format!("only the submitter {} may do this; this wallet is {}", e.submitter, e.caller)
+        }
+        E::NotScheduler(e) => {
+            format!("only the scheduler {} may do this; this wallet is {}", e.scheduler, e.caller)
+        }
         E::NotSchedulerOrSubmitter(e) => {
-            format!("only the submitter {} or the scheduler {} may do this; this wallet is {}", e.submitter, e.scheduler, e.caller)
+            format!(
+                "only the submitter {} or the scheduler {} may do this; this wallet is {}",
+                e.submitter, e.scheduler, e.caller
+            )
         }
         E::NotProvider(e) if e.provider.is_zero() => "nobody has enrolled this node".to_owned(),
-        E::NotProvider(e) => format!("only the node's provider {} may do this; this wallet is {}", e.provider, e.caller),
-        E::BadSignature(e) if e.recovered.is_zero() => format!("the signature is not valid; it should be that of {}", e.signer),
+        E::NotProvider(e) => format!(
+            "only the node's provider {} may do this; this wallet is {}",
+            e.provider, e.caller
+        ),
+        E::BadSignature(e) if e.recovered.is_zero() => {
+            format!("the signature is not valid; it should be that of {}", e.signer)
+        }
         E::BadSignature(e) => format!(
             "the signature is that of {}, not of {}: it was made for another wallet, chain or contract",
             e.recovered, e.signer
         ),
         E::ZeroParty(_) => "the terms name nobody as scheduler or arbiter".to_owned(),
         E::ZeroBounty(_) => "the bounty is zero".to_owned(),
-        E::FeeAboveBounty(e) => format!("the fee of {} is more than the bounty of {}", Amount(e.fee), Amount(e.bounty)),
-        E::BondNotSupported(_) => "this version of the contract takes no bonds: both must be 0".to_owned(),
+        E::FeeAboveBounty(e) => {
+            format!("the fee of {} is more than the bounty of {}", Amount(e.fee), Amount(e.bounty))
+        }
+        E::BondNotSupported(_) => {
+            "this version of the contract takes no bonds: both must be 0".to_owned()
+        }
         E::TermOutOfRange(e) if e.term == "deadline" => {
             "the deadline must lie after the newest block and within 365 days".to_owned()
         }
-        E::TermOutOfRange(e) => format!("{} is {}; it must be {} to {}", e.term, e.value, e.min, e.max),
+        E::TermOutOfRange(e) => {
+            format!("{} is {}; it must be {} to {}", e.term, e.value, e.min, e.max)
+        }
         E::WrongValue(e) => format!("{} wei were sent, and {} are required", e.sent, e.required),
         E::TransferFromFailed(e) => format!(
             "the token {} did not let {} pay {}: check its balance and allowance",
             e.token, e.from, e.amount
         ),
         E::TokenAmountMismatch(e) => {
-            format!("the token {} moved {} instead of {}: such tokens are refused", e.token, e.received, e.required)
+            format!(
+                "the token {} moved {} instead of {}: such tokens are refused",
+                e.token, e.received, e.required
+            )
         }
-        E::InsufficientGas(e) => format!("the call needs more gas: {} is left, {} is required", e.available, e.required),
-        E::NothingToWithdraw(e) if e.token == Address::ZERO => format!("{} has no credit in {}", e.owner, coin(chain_id)),
+        E::InsufficientGas(e) => {
+            format!("the call needs more gas: {} is left, {} is required", e.available, e.required)
+        }
+        E::NothingToWithdraw(e) if e.token == Address::ZERO => {
+            format!("{} has no credit in {}", e.owner, coin(chain_id))
+        }
         E::NothingToWithdraw(e) => format!("{} has no credit in token {}", e.owner, e.token),
         E::InvalidRecipient(e) => format!("nothing can be withdrawn to {}", e.to),
         E::WithdrawFailed(e) => match u128::try_from(e.amount) {
             Ok(wei) if e.token.is_zero() => {
-                format!("{} refuses the {}: withdraw to another address with --to", e.to, coins(wei))
+                format!(
+                    "{} refuses the {}: withdraw to another address with --to",
+                    e.to,
+                    coins(wei)
+                )
             }
-            _ => format!("{} refuses {} of token {}: withdraw to another address with --to", e.to, e.amount, e.token),
+            _ => format!(
+                "{} refuses {} of token {}: withdraw to another address with --to",
+                e.to, e.amount, e.token
+            ),
         },
         E::WrongState(e) => format!("the job is {}, which does not allow this", state(e.state)),
-        E::WrongAttempt(e) => format!("attempt {} is not the next one, which is {}", e.attempt, e.expected),
+        E::WrongAttempt(e) => {
+            format!("attempt {} is not the next one, which is {}", e.attempt, e.expected)
+        }
         E::DeadlinePassed(e) => format!("the deadline passed at {}", at(e.deadline)),
         E::DeadlineNotPassed(e) => {
-            format!("the deadline has not passed yet: a refund is possible after {}", at(e.deadline))
+            format!(
+                "the deadline has not passed yet: a refund is possible after {}",
+                at(e.deadline)
+            )
         }
         E::LeaseRunning(e) => format!("the node holds the job until {}", at(e.until)),
         E::LeaseEnded(e) => format!("the lease ended at {}", at(e.leaseEnd)),
-        E::WindowOpen(e) => format!("the window is still open: a claim is possible after {}", at(e.until)),
+        E::WindowOpen(e) => {
+            format!("the window is still open: a claim is possible after {}", at(e.until))
+        }
         E::WindowClosed(e) => format!("the window closed at {}", at(e.until)),
-        E::AlreadyCalledIn(e) => format!("the node was called in already; its lease ends at {}", at(e.leaseEnd)),
+        E::AlreadyCalledIn(e) => {
+            format!("the node was called in already; its lease ends at {}", at(e.leaseEnd))
+        }
         E::CallInTooEarly(e) => format!("the node can be called in from {} on", at(e.earliest)),
-        E::CallInWithoutEffect(e) => format!("the lease ends before a call-in would end it, at {}", at(e.leaseEnd)),
-        E::RenewalFromFuture(e) => format!("the renewal is dated {}, after this block", at(e.issuedAt)),
+        E::CallInWithoutEffect(e) => {
+            format!("the lease ends before a call-in would end it, at {}", at(e.leaseEnd))
+        }
+        E::RenewalFromFuture(e) => {
+            format!("the renewal is dated {}, after this block", at(e.issuedAt))
+        }
         E::RenewalExpired(e) => format!("the renewal was valid until {} only", at(e.expiry)),
-        E::RenewalNotNewer(e) => format!("the renewal is not newer than the last, of {}", at(e.last)),
+        E::RenewalNotNewer(e) => {
+            format!("the renewal is not newer than the last, of {}", at(e.last))
+        }
         E::EnrollmentExpired(e) => {
-            format!("the node's message expired at {}: make a new one with `gristmill-node enroll-message`", at(e.expires))
+            format!(
+                "the node's message expired at {}: make a new one with `gristmill-node enroll-message`",
+                at(e.expires)
+            )
         }
         E::AlreadyEnrolled(e) => {
-            format!("node {} belongs to {} for good; give the machine a new key", e.node, e.provider)
+            format!(
+                "node {} belongs to {} for good; give the machine a new key",
+                e.node, e.provider
+            )
         }
         E::NotEnrolled(e) => format!("node {} is not enrolled", e.node),
         E::NodeRevoked(e) => format!("node {} is revoked already", e.node),
@@ -111,7 +165,10 @@ mod tests {
     fn refusals_say_what_to_do() {
         let early = JobMarket::DeadlineNotPassed { deadline: U40::from(1_764_000_000u64) };
         let text = words(&early.abi_encode(), 4439).unwrap();
-        assert_eq!(text, "the deadline has not passed yet: a refund is possible after 2025-11-24 16:00:00 UTC");
+        assert_eq!(
+            text,
+            "the deadline has not passed yet: a refund is possible after 2025-11-24 16:00:00 UTC"
+        );
         let nothing = JobMarket::NothingToWithdraw { owner: Address::ZERO, token: Address::ZERO };
         assert!(words(&nothing.abi_encode(), 4439).unwrap().ends_with("no credit in U2U"));
     }

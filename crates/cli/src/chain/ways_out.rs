@@ -58,16 +58,26 @@ pub(crate) fn ways_out(terms: &Terms, slot: &Slot, lease_end: u64, wallet: Addre
         }
         EscrowState::Assigned => {
             if submits {
-                ways.push(WayOut { verb: Verb::Lapse, from: lease_end + u64::from(terms.grace_seconds) + 1 });
+                ways.push(WayOut {
+                    verb: Verb::Lapse,
+                    from: lease_end + u64::from(terms.grace_seconds) + 1,
+                });
             }
             ways.push(refund);
         }
-        EscrowState::Held => ways.push(WayOut { verb: Verb::Claim, from: slot.at + u64::from(terms.hold_seconds) + 1 }),
+        EscrowState::Held => ways
+            .push(WayOut { verb: Verb::Claim, from: slot.at + u64::from(terms.hold_seconds) + 1 }),
         EscrowState::Published => {
-            ways.push(WayOut { verb: Verb::Claim, from: slot.at + u64::from(terms.challenge_window) + 1 });
+            ways.push(WayOut {
+                verb: Verb::Claim,
+                from: slot.at + u64::from(terms.challenge_window) + 1,
+            });
         }
         EscrowState::Disputed => {
-            ways.push(WayOut { verb: Verb::Claim, from: slot.at + u64::from(terms.ruling_seconds) + 1 });
+            ways.push(WayOut {
+                verb: Verb::Claim,
+                from: slot.at + u64::from(terms.ruling_seconds) + 1,
+            });
         }
         EscrowState::None | EscrowState::Paid | EscrowState::Refunded | EscrowState::Cancelled => {}
     }

@@ -20,7 +20,9 @@ use crate::quantity::{self, Seconds};
 const POLL: Duration = Duration::from_millis(500);
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill cancel 0x2f8e1c3b5d\n  gristmill cancel 0x2f8e1c3b5d --chain-only --yes    # the scheduler is gone\n\nThe scheduler is asked to stop the job; the node gives it back; then the wallet cancels it on chain and the bounty is back at once. With --chain-only nobody is asked: an open job is cancelled, and one whose node went silent is taken from it first, once its lease and the grace time are over.")]
+#[command(
+    after_help = "Examples:\n  gristmill cancel 0x2f8e1c3b5d\n  gristmill cancel 0x2f8e1c3b5d --chain-only --yes    # the scheduler is gone\n\nThe scheduler is asked to stop the job; the node gives it back; then the wallet cancels it on chain and the bounty is back at once. With --chain-only nobody is asked: an open job is cancelled, and one whose node went silent is taken from it first, once its lease and the grace time are over."
+)]
 pub(crate) struct CancelArgs {
     /// The job id, or its first digits
     job: JobRef,
@@ -40,9 +42,12 @@ pub(crate) async fn run(app: &App, args: CancelArgs) -> Result<()> {
     let terms = app.terms(id).await?;
     let chain = app.chain().await?;
     if terms.submitter != app.address().await? {
-        return Err(Failure::new(Exit::Refused, format!("only the submitter {} can cancel this job", terms.submitter))
-            .job(id)
-            .hint("choose its wallet with --keystore"));
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("only the submitter {} can cancel this job", terms.submitter),
+        )
+        .job(id)
+        .hint("choose its wallet with --keystore"));
     }
     let slot = chain.slot(id).await?;
     cancellable(id, &slot)?;
@@ -61,12 +66,18 @@ pub(crate) async fn run(app: &App, args: CancelArgs) -> Result<()> {
 fn cancellable(id: JobId, slot: &Slot) -> Result<()> {
     match slot.state {
         EscrowState::None | EscrowState::Open | EscrowState::Assigned => Ok(()),
-        EscrowState::Held | EscrowState::Published | EscrowState::Disputed => {
-            Err(Failure::new(Exit::Refused, "the job has a result already and can no longer be cancelled").job(id))
-        }
+        EscrowState::Held | EscrowState::Published | EscrowState::Disputed => Err(Failure::new(
+            Exit::Refused,
+            "the job has a result already and can no longer be cancelled",
+        )
+        .job(id)),
         EscrowState::Paid | EscrowState::Refunded | EscrowState::Cancelled => {
             let (state, money) = crate::chain::ways_out::where_the_money_is(slot.state);
-            Err(Failure::new(Exit::Refused, format!("the job has ended: it is {state}, the money is {money}")).job(id))
+            Err(Failure::new(
+                Exit::Refused,
+                format!("the job has ended: it is {state}, the money is {money}"),
+            )
+            .job(id))
         }
     }
 }
@@ -76,11 +87,14 @@ async fn stop(app: &App, chain: &Chain, id: JobId, timeout: Duration) -> Result<
     match app.call(|client| client.cancel(id)).await {
         Ok(_) => {}
         // It never heard of the job, or has stopped it already: the chain decides.
-        Err(failure) if matches!(failure.problem, Some(ErrorCode::NotFound | ErrorCode::Conflict)) => {
+        Err(failure)
+            if matches!(failure.problem, Some(ErrorCode::NotFound | ErrorCode::Conflict)) =>
+        {
             app.out.note(format!("scheduler: {}", failure.message));
         }
         Err(failure) => {
-            let hint = format!("without the scheduler: `gristmill cancel {} --chain-only`", short(id));
+            let hint =
+                format!("without the scheduler: `gristmill cancel {} --chain-only`", short(id));
             return Err(failure.job(id).hint(hint));
         }
     }
@@ -97,7 +111,10 @@ async fn stop(app: &App, chain: &Chain, id: JobId, timeout: Duration) -> Result<
             app.out.note(format!("waiting until node {} gives the job back …", slot.node));
         }
         if Instant::now() >= give_up {
-            let state = app.call(|client| client.job(id)).await.map_or("unknown", |job| JobState::as_str(job.state));
+            let state = app
+                .call(|client| client.job(id))
+                .await
+                .map_or("unknown", |job| JobState::as_str(job.state));
             return Err(Failure::new(Exit::TimedOut, format!("the node has not given the job back yet (the scheduler says: {state})"))
                 .job(id)
                 .hint("run the same command again later; after the deadline `gristmill refund` works in any case"));
@@ -114,7 +131,13 @@ async fn stop(app: &App, chain: &Chain, id: JobId, timeout: Duration) -> Result<
 }
 
 /// Takes the job from a node that is overdue, then cancels it; or says when that will be possible.
-pub(crate) async fn cancel_on_chain(app: &App, chain: &Chain, id: JobId, terms: &Terms, now: u64) -> Result<Vec<(Verb, Mined)>> {
+pub(crate) async fn cancel_on_chain(
+    app: &App,
+    chain: &Chain,
+    id: JobId,
+    terms: &Terms,
+    now: u64,
+) -> Result<Vec<(Verb, Mined)>> {
     let slot = chain.slot(id).await?;
     cancellable(id, &slot)?;
     let mut mined = Vec::new();

@@ -18,7 +18,9 @@ use crate::quantity;
 const CLOCK_SKEW_SECONDS_MAX: u64 = 60;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill doctor\n  gristmill doctor --json | jq '.checks[] | select(.state != \"ok\")'\n\nExit code 0 when nothing is wrong, 1 otherwise.")]
+#[command(
+    after_help = "Examples:\n  gristmill doctor\n  gristmill doctor --json | jq '.checks[] | select(.state != \"ok\")'\n\nExit code 0 when nothing is wrong, 1 otherwise."
+)]
 pub(crate) struct DoctorArgs {}
 
 #[derive(Args, Debug)]
@@ -51,15 +53,29 @@ impl Findings {
     }
 
     fn warn(&mut self, what: &'static str, detail: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Finding { what, state: Health::Warning, detail: detail.into(), fix: Some(fix.into()) });
+        self.0.push(Finding {
+            what,
+            state: Health::Warning,
+            detail: detail.into(),
+            fix: Some(fix.into()),
+        });
     }
 
     fn wrong(&mut self, what: &'static str, detail: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Finding { what, state: Health::Wrong, detail: detail.into(), fix: Some(fix.into()) });
+        self.0.push(Finding {
+            what,
+            state: Health::Wrong,
+            detail: detail.into(),
+            fix: Some(fix.into()),
+        });
     }
 
     fn failed(&mut self, what: &'static str, failure: Failure) {
-        let fix = failure.hint.unwrap_or_else(|| "see the message".to_owned());
+        // The usual hint of an unreachable party is to run this command.
+        let fix = match failure.hint {
+            Some(hint) if failure.exit != Exit::Unreachable => hint,
+            Some(_) | None => "start it, or set the address of one that runs".to_owned(),
+        };
         self.wrong(what, failure.message, fix);
     }
 }
@@ -80,7 +96,12 @@ pub(crate) async fn run(app: &App, _: DoctorArgs) -> Result<()> {
                 Health::Warning => (Tone::Busy, "warning"),
                 Health::Wrong => (Tone::Bad, "WRONG"),
             };
-            app.out.line(format!("{}  {:<10}  {}", app.out.paint(tone, format!("{mark:<7}")), finding.what, finding.detail))?;
+            app.out.line(format!(
+                "{}  {:<10}  {}",
+                app.out.paint(tone, format!("{mark:<7}")),
+                finding.what,
+                finding.detail
+            ))?;
             if let Some(fix) = &finding.fix {
                 app.out.line(format!("{:<7}  {:<10}  fix: {fix}", "", ""))?;
             }
@@ -88,19 +109,27 @@ pub(crate) async fn run(app: &App, _: DoctorArgs) -> Result<()> {
     }
     match wrong {
         0 => Ok(()),
-        count => Err(Failure::new(Exit::Unpaid, format!("{count} of {} checks failed", findings.0.len()))),
+        count => Err(Failure::new(
+            Exit::Unpaid,
+            format!("{count} of {} checks failed", findings.0.len()),
+        )),
     }
 }
 
 fn settings(app: &App, findings: &mut Findings) {
     let settings = &app.settings;
     let from = |origin: crate::settings::Origin| format!("from {}", origin.as_str());
-    let mut parts = vec![format!("scheduler {} {}", settings.scheduler.value, from(settings.scheduler.origin))];
+    let mut parts =
+        vec![format!("scheduler {} {}", settings.scheduler.value, from(settings.scheduler.origin))];
     if let Some(rpc) = &settings.rpc {
         parts.push(format!("rpc {}", from(rpc.origin)));
     }
     if let Some(deployment) = &settings.deployment {
-        parts.push(format!("deployment {} {}", deployment.value.display(), from(deployment.origin)));
+        parts.push(format!(
+            "deployment {} {}",
+            deployment.value.display(),
+            from(deployment.origin)
+        ));
     }
     parts.push(format!("wallet {}", from(settings.keystore.origin)));
     parts.push(format!("config file {}", settings.config_file.display()));
@@ -132,7 +161,10 @@ async fn check_chain(app: &App, findings: &mut Findings) -> Option<Chain> {
     if chain_id != deployment.chain_id {
         findings.wrong(
             "rpc",
-            format!("the endpoint is on chain {chain_id}, the deployment file is for chain {}", deployment.chain_id),
+            format!(
+                "the endpoint is on chain {chain_id}, the deployment file is for chain {}",
+                deployment.chain_id
+            ),
             "choose --rpc and --deployment of the same chain",
         );
         return None;
@@ -166,7 +198,8 @@ async fn check_chain(app: &App, findings: &mut Findings) -> Option<Chain> {
     }
     // Asking for a job that cannot exist shows that it is our contract.
     match chain.slot(gristmill_protocol::ids::JobId::default()).await {
-        Ok(_) => findings.ok("contract", format!("{} since block {}", deployment.contract, deployment.block)),
+        Ok(_) => findings
+            .ok("contract", format!("{} since block {}", deployment.contract, deployment.block)),
         Err(failure) => {
             findings.failed("contract", failure);
             return None;
@@ -182,7 +215,11 @@ async fn check_chain(app: &App, findings: &mut Findings) -> Option<Chain> {
     Some(chain)
 }
 
-async fn check_scheduler(app: &App, chain: Option<&Chain>, findings: &mut Findings) -> Option<Info> {
+async fn check_scheduler(
+    app: &App,
+    chain: Option<&Chain>,
+    findings: &mut Findings,
+) -> Option<Info> {
     let info = match Client::new(&app.settings.scheduler.value) {
         Ok(client) => client.info().await,
         Err(error) => Err(error),
@@ -196,17 +233,27 @@ async fn check_scheduler(app: &App, chain: Option<&Chain>, findings: &mut Findin
     };
     findings.ok(
         "scheduler",
-        format!("{} version {}, fee {} %", info.scheduler, crate::output::plain(&info.version), percent(info.fee_bps)),
+        format!(
+            "{} version {}, fee {} %",
+            info.scheduler,
+            crate::output::plain(&info.version),
+            percent(info.fee_bps)
+        ),
     );
     if info.version != env!("CARGO_PKG_VERSION") {
         findings.warn(
             "version",
-            format!("this program is {}, the scheduler {}", env!("CARGO_PKG_VERSION"), crate::output::plain(&info.version)),
+            format!(
+                "this program is {}, the scheduler {}",
+                env!("CARGO_PKG_VERSION"),
+                crate::output::plain(&info.version)
+            ),
             "install the same version",
         );
     }
     if let Some(chain) = chain
-        && (info.chain_id, info.contract) != (chain.deployment().chain_id, chain.deployment().contract)
+        && (info.chain_id, info.contract)
+            != (chain.deployment().chain_id, chain.deployment().contract)
     {
         findings.wrong(
             "scheduler",
@@ -231,10 +278,14 @@ async fn check_wallet(app: &App, chain: Option<&Chain>, findings: &mut Findings)
         }
     };
     let path = wallet.path().display();
-    let open_to_others =
-        std::fs::metadata(wallet.path()).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    let open_to_others = std::fs::metadata(wallet.path())
+        .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
     if open_to_others {
-        findings.warn("wallet", format!("others on this machine can read {path}"), format!("chmod 600 {path}"));
+        findings.warn(
+            "wallet",
+            format!("others on this machine can read {path}"),
+            format!("chmod 600 {path}"),
+        );
     }
     let Some(address) = wallet.known_address() else {
         findings.ok("wallet", format!("{path}, whose address needs its password"));
@@ -250,7 +301,11 @@ async fn check_wallet(app: &App, chain: Option<&Chain>, findings: &mut Findings)
         ),
         Ok(balance) => findings.ok(
             "balance",
-            format!("{} {}", decimal(balance, gristmill_protocol::money::NATIVE_DECIMALS), coin(chain.deployment().chain_id)),
+            format!(
+                "{} {}",
+                decimal(balance, gristmill_protocol::money::NATIVE_DECIMALS),
+                coin(chain.deployment().chain_id)
+            ),
         ),
         Err(failure) => findings.failed("balance", failure),
     }

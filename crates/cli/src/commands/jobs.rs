@@ -15,7 +15,9 @@ use crate::quantity;
 const JOBS_PER_PAGE: u32 = 100;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill jobs\n  gristmill jobs --state queued\n  gristmill jobs --all --limit 500 --json\n  gristmill jobs -q                      # ids only\n\nWith --json each item is as the API gives it.")]
+#[command(
+    after_help = "Examples:\n  gristmill jobs\n  gristmill jobs --state queued\n  gristmill jobs --all --limit 500 --json\n  gristmill jobs -q                      # ids only\n\nWith --json each item is as the API gives it."
+)]
 pub(crate) struct JobsArgs {
     /// Only jobs in this state
     #[arg(long, value_parser = parse_state)]
@@ -35,7 +37,9 @@ pub(crate) struct JobsArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill job 0x2f8e1c3b5d\n  gristmill job 0x2f8e… --json | jq .state\n\nWith --json the job is as the API gives it.")]
+#[command(
+    after_help = "Examples:\n  gristmill job 0x2f8e1c3b5d\n  gristmill job 0x2f8e… --json | jq .state\n\nWith --json the job is as the API gives it."
+)]
 pub(crate) struct JobArgs {
     /// The job id, or its first digits
     job: JobRef,
@@ -61,7 +65,8 @@ pub(crate) async fn list(app: &App, args: JobsArgs) -> Result<()> {
         None => Some(app.address().await?),
         submitter => submitter,
     };
-    let mut filter = JobFilter { submitter, provider: args.provider, state: args.state, ..JobFilter::default() };
+    let mut filter =
+        JobFilter { submitter, provider: args.provider, state: args.state, ..JobFilter::default() };
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let mut jobs: Vec<JobSummary> = Vec::new();
     while jobs.len() < limit {
@@ -102,7 +107,11 @@ pub(crate) async fn list(app: &App, args: JobsArgs) -> Result<()> {
             ]
         })
         .collect();
-    app.out.table(&["job", "name", "state", "runtime", "bounty", "attempts", "created", "deadline"], &[4, 5], &rows)?;
+    app.out.table(
+        &["job", "name", "state", "runtime", "bounty", "attempts", "created", "deadline"],
+        &[4, 5],
+        &rows,
+    )?;
     if cut {
         app.out.hint("there are more: raise --limit");
     }
@@ -111,7 +120,11 @@ pub(crate) async fn list(app: &App, args: JobsArgs) -> Result<()> {
 
 fn bounty(job: &JobSummary, chain_id: u64) -> String {
     if job.token.is_zero() {
-        format!("{} {}", job.bounty.to_decimal(gristmill_protocol::money::NATIVE_DECIMALS), coin(chain_id))
+        format!(
+            "{} {}",
+            job.bounty.to_decimal(gristmill_protocol::money::NATIVE_DECIMALS),
+            coin(chain_id)
+        )
     } else {
         // Decimals of a token are known to the chain only; a list is no reason to ask it for each.
         format!("{} of a token", job.bounty)
@@ -160,7 +173,10 @@ pub(crate) async fn show(app: &App, args: JobArgs) -> Result<()> {
         ("attempts", format!("{} of at most {}", job.attempts.len(), job.attempts_max)),
     ]);
     if let Some(result) = &job.result {
-        rows.push(("result", format!("{} ({})", plain(&result.output_cid), quantity::bytes(result.output_bytes))));
+        rows.push((
+            "result",
+            format!("{} ({})", plain(&result.output_cid), quantity::bytes(result.output_bytes)),
+        ));
         rows.push(("receipt", result.hash().to_string()));
     }
     out.pairs(&rows)?;

@@ -13,21 +13,27 @@ use crate::failure::{Exit, Failure, Result};
 use crate::job_ref::JobRef;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill refund 0x2f8e1c3b5d\n\nNeeds no scheduler. The bounty goes to the job's submitter, whoever sends the transaction.")]
+#[command(
+    after_help = "Examples:\n  gristmill refund 0x2f8e1c3b5d\n\nNeeds no scheduler. The bounty goes to the job's submitter, whoever sends the transaction."
+)]
 pub(crate) struct RefundArgs {
     /// The job id, or its first digits
     job: JobRef,
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill claim 0x2f8e1c3b5d\n\nNeeds no scheduler. The bounty goes to the node's provider, whoever sends the transaction.")]
+#[command(
+    after_help = "Examples:\n  gristmill claim 0x2f8e1c3b5d\n\nNeeds no scheduler. The bounty goes to the node's provider, whoever sends the transaction."
+)]
 pub(crate) struct ClaimArgs {
     /// The job id, or its first digits
     job: JobRef,
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill withdraw\n  gristmill withdraw --to 0x…            # where the wallet itself refuses coins\n  gristmill withdraw --token 0x…\n\nThe contract pays directly. Only what a receiver refused becomes a credit, to be withdrawn here.")]
+#[command(
+    after_help = "Examples:\n  gristmill withdraw\n  gristmill withdraw --to 0x…            # where the wallet itself refuses coins\n  gristmill withdraw --token 0x…\n\nThe contract pays directly. Only what a receiver refused becomes a credit, to be withdrawn here."
+)]
 pub(crate) struct WithdrawArgs {
     /// An ERC-20 token instead of the coin
     #[arg(long, value_name = "ADDRESS")]
@@ -53,7 +59,12 @@ pub(crate) async fn act(app: &App, id: JobId, terms: &Terms, verb: Verb) -> Resu
 }
 
 /// Says what a verb did: where the job's money is now.
-pub(crate) async fn report(app: &App, id: JobId, terms: &Terms, mined: &[(Verb, Mined)]) -> Result<()> {
+pub(crate) async fn report(
+    app: &App,
+    id: JobId,
+    terms: &Terms,
+    mined: &[(Verb, Mined)],
+) -> Result<()> {
     let chain = app.chain().await?;
     let slot = chain.slot(id).await?;
     let (state, money_is) = where_the_money_is(slot.state);

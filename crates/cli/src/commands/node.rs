@@ -21,7 +21,9 @@ use crate::quantity;
 const MESSAGE_BYTES_MAX: u64 = 16 * 1024;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill nodes\n  gristmill nodes --gpu\n  gristmill nodes --json | jq '.[].offer.gpus'\n\nWhat nodes have is what they report. With --json each node is as the API gives it.")]
+#[command(
+    after_help = "Examples:\n  gristmill nodes\n  gristmill nodes --gpu\n  gristmill nodes --json | jq '.[].offer.gpus'\n\nWhat nodes have is what they report. With --json each node is as the API gives it."
+)]
 pub(crate) struct NodesArgs {
     /// Only nodes of this provider
     #[arg(long, value_name = "ADDRESS")]
@@ -37,7 +39,9 @@ pub(crate) struct NodesArgs {
 #[derive(Subcommand, Debug)]
 pub(crate) enum NodeCommand {
     /// Bind a node to this wallet, for good: its earnings go here
-    #[command(after_help = "Examples:\n  gristmill-node enroll-message --provider 0x… > message.json    # on the node\n  gristmill node enroll --message message.json --approve-scheduler 0x…\n  ssh gpu1 gristmill-node enroll-message --provider 0x… | gristmill node enroll --message -")]
+    #[command(
+        after_help = "Examples:\n  gristmill-node enroll-message --provider 0x… > message.json    # on the node\n  gristmill node enroll --message message.json --approve-scheduler 0x…\n  ssh gpu1 gristmill-node enroll-message --provider 0x… | gristmill node enroll --message -"
+    )]
     Enroll(EnrollArgs),
     /// Forbid new assignments to a node; what it holds it can finish. Cannot be undone
     #[command(after_help = "Examples:\n  gristmill node revoke 0x…")]
@@ -78,7 +82,9 @@ pub(crate) struct ShowArgs {
 #[derive(Subcommand, Debug)]
 pub(crate) enum ProviderCommand {
     /// Let a scheduler give jobs to this wallet's nodes
-    #[command(after_help = "Examples:\n  gristmill provider approve 0x…\n  gristmill provider approve 0x… --token 0x…     # for jobs paid in a token")]
+    #[command(
+        after_help = "Examples:\n  gristmill provider approve 0x…\n  gristmill provider approve 0x… --token 0x…     # for jobs paid in a token"
+    )]
     Approve(ApprovalArgs),
     /// Take that back; what is assigned already goes on
     #[command(after_help = "Examples:\n  gristmill provider disapprove 0x…")]
@@ -129,7 +135,8 @@ pub(crate) async fn list(app: &App, args: NodesArgs) -> Result<()> {
         .iter()
         .map(|node| {
             let offer = &node.offer;
-            let runtimes: Vec<&str> = offer.runtimes.iter().map(|runtime| runtime.as_str()).collect();
+            let runtimes: Vec<&str> =
+                offer.runtimes.iter().map(|runtime| runtime.as_str()).collect();
             vec![
                 node.id.to_string(),
                 paint_state(&app.out, node.state),
@@ -145,7 +152,18 @@ pub(crate) async fn list(app: &App, args: NodesArgs) -> Result<()> {
         })
         .collect();
     app.out.table(
-        &["node", "state", "runtimes", "gpus", "cpus", "memory", "price floor", "accepted", "failed", "heard"],
+        &[
+            "node",
+            "state",
+            "runtimes",
+            "gpus",
+            "cpus",
+            "memory",
+            "price floor",
+            "accepted",
+            "failed",
+            "heard",
+        ],
         &[4, 5, 6, 7, 8],
         &rows,
     )
@@ -193,7 +211,11 @@ pub(crate) async fn run(app: &App, command: NodeCommand) -> Result<()> {
             let chain = app.chain().await?;
             let request = chain.market().revoke(args.node.0).into_transaction_request();
             let mined = chain.send(&app.out, app.signer().await?, "revoke", request).await?;
-            done(app, &format!("node {} gets no new jobs", args.node), &json!({ "node": args.node, "transaction": mined }))
+            done(
+                app,
+                &format!("node {} gets no new jobs", args.node),
+                &json!({ "node": args.node, "transaction": mined }),
+            )
         }
         NodeCommand::Show(args) => show(app, args.node).await,
     }
@@ -207,11 +229,15 @@ async fn enroll(app: &App, args: EnrollArgs) -> Result<()> {
     check_message(&message, provider, chain.domain(), head.due())?;
     let enrolled = match chain.node(message.node.0).await? {
         Some((owner, _)) if owner != provider => {
-            return Err(Failure::new(Exit::Refused, format!("node {} belongs to {owner} for good", message.node))
-                .hint("give the machine a new key"));
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("node {} belongs to {owner} for good", message.node),
+            )
+            .hint("give the machine a new key"));
         }
         Some((_, true)) => {
-            return Err(Failure::new(Exit::Refused, format!("node {} was revoked", message.node)).hint("give the machine a new key"));
+            return Err(Failure::new(Exit::Refused, format!("node {} was revoked", message.node))
+                .hint("give the machine a new key"));
         }
         Some((_, false)) => true,
         None => false,
@@ -221,7 +247,10 @@ async fn enroll(app: &App, args: EnrollArgs) -> Result<()> {
         app.out.note(format!("node {} is enrolled already", message.node));
     } else {
         let expires = U40::try_from(message.expires).unwrap_or(U40::MAX);
-        let request = chain.market().enroll(message.node.0, expires, (&message.signature).into()).into_transaction_request();
+        let request = chain
+            .market()
+            .enroll(message.node.0, expires, (&message.signature).into())
+            .into_transaction_request();
         enrollment = Some(chain.send(&app.out, app.signer().await?, "enroll", request).await?);
     }
     let mut approval: Option<Mined> = None;
@@ -241,7 +270,12 @@ async fn enroll(app: &App, args: EnrollArgs) -> Result<()> {
 }
 
 /// Approves a scheduler, unless it is approved.
-async fn approve(app: &App, provider: Address, scheduler: Address, token: Address) -> Result<Option<Mined>> {
+async fn approve(
+    app: &App,
+    provider: Address,
+    scheduler: Address,
+    token: Address,
+) -> Result<Option<Mined>> {
     let chain = app.chain().await?;
     if chain.is_approved(provider, scheduler, token).await? {
         app.out.note(format!("scheduler {scheduler} is approved already"));
@@ -254,7 +288,9 @@ async fn approve(app: &App, provider: Address, scheduler: Address, token: Addres
 
 fn read_message(source: &str) -> Result<EnrollMessage> {
     let mut json = String::new();
-    let failed = |error: std::io::Error| Failure::usage(format!("cannot read the message from `{}`: {error}", plain(source)));
+    let failed = |error: std::io::Error| {
+        Failure::usage(format!("cannot read the message from `{}`: {error}", plain(source)))
+    };
     if source == "-" {
         std::io::stdin().take(MESSAGE_BYTES_MAX).read_to_string(&mut json).map_err(failed)?;
     } else {
@@ -274,13 +310,21 @@ fn check_message(
     domain: gristmill_protocol::signing::Domain,
     now: u64,
 ) -> Result<()> {
-    let again = "make a new one on the node with `gristmill-node enroll-message --provider ADDRESS`";
+    let again =
+        "make a new one on the node with `gristmill-node enroll-message --provider ADDRESS`";
     if message.provider != provider {
-        return Err(Failure::usage(format!("the message is for provider {}, and this wallet is {provider}", message.provider))
-            .hint("choose the wallet with --keystore, or make a message for this one"));
+        return Err(Failure::usage(format!(
+            "the message is for provider {}, and this wallet is {provider}",
+            message.provider
+        ))
+        .hint("choose the wallet with --keystore, or make a message for this one"));
     }
     if message.expires < now {
-        return Err(Failure::usage(format!("the message expired {}", quantity::when(message.expires, now))).hint(again));
+        return Err(Failure::usage(format!(
+            "the message expired {}",
+            quantity::when(message.expires, now)
+        ))
+        .hint(again));
     }
     let signed = Message::Enroll { node: message.node, provider, expires: message.expires };
     if domain.signer(&signed, &message.signature) != Some(message.node.0) {
@@ -304,11 +348,16 @@ async fn show(app: &App, node: NodeId) -> Result<()> {
         _ => None,
     };
     if view.is_none() && on_chain.flatten().is_none() {
-        return Err(Failure::new(Exit::NotFound, format!("node {node} is known neither to the scheduler nor to the contract"))
-            .hint("enroll it with `gristmill node enroll`"));
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("node {node} is known neither to the scheduler nor to the contract"),
+        )
+        .hint("enroll it with `gristmill node enroll`"));
     }
     if app.out.is_json() {
-        let on_chain = on_chain.flatten().map(|(provider, revoked)| json!({ "provider": provider, "revoked": revoked }));
+        let on_chain = on_chain
+            .flatten()
+            .map(|(provider, revoked)| json!({ "provider": provider, "revoked": revoked }));
         return app.out.value(&json!({ "node": node, "scheduler": view, "chain": on_chain }));
     }
     let chain_text = match on_chain {
@@ -322,7 +371,8 @@ async fn show(app: &App, node: NodeId) -> Result<()> {
         None => rows.push(("state", "unknown to the scheduler".to_owned())),
         Some(view) => {
             let now = quantity::now();
-            let holding: Vec<String> = view.holding.iter().map(|held| crate::job_ref::short(held.job_id)).collect();
+            let holding: Vec<String> =
+                view.holding.iter().map(|held| crate::job_ref::short(held.job_id)).collect();
             rows.extend([
                 ("state", paint_state(&app.out, view.state)),
                 ("provider", view.provider.to_string()),
@@ -332,8 +382,14 @@ async fn show(app: &App, node: NodeId) -> Result<()> {
                 ("memory", quantity::bytes(view.offer.memory_bytes)),
                 ("disk", quantity::bytes(view.offer.disk_bytes)),
                 ("longest run", quantity::seconds(view.offer.max_run_seconds.into())),
-                ("attempts", format!("{} accepted, {} failed", view.attempts_accepted, view.attempts_failed)),
-                ("holds", if holding.is_empty() { "nothing".to_owned() } else { holding.join(", ") }),
+                (
+                    "attempts",
+                    format!("{} accepted, {} failed", view.attempts_accepted, view.attempts_failed),
+                ),
+                (
+                    "holds",
+                    if holding.is_empty() { "nothing".to_owned() } else { holding.join(", ") },
+                ),
             ]);
         }
     }
@@ -357,14 +413,24 @@ pub(crate) async fn run_provider(app: &App, command: ProviderCommand) -> Result<
             let token = args.token.unwrap_or_default();
             let mut mined = None;
             if chain.is_approved(provider, args.address, token).await? {
-                let request = chain.market().disapproveScheduler(args.address, token).into_transaction_request();
-                mined = Some(chain.send(&app.out, app.signer().await?, "disapprove scheduler", request).await?);
+                let request = chain
+                    .market()
+                    .disapproveScheduler(args.address, token)
+                    .into_transaction_request();
+                mined = Some(
+                    chain
+                        .send(&app.out, app.signer().await?, "disapprove scheduler", request)
+                        .await?,
+                );
             } else {
                 app.out.note(format!("scheduler {} was not approved", args.address));
             }
             done(
                 app,
-                &format!("scheduler {} may no longer give jobs to the nodes of {provider}", args.address),
+                &format!(
+                    "scheduler {} may no longer give jobs to the nodes of {provider}",
+                    args.address
+                ),
                 &json!({ "provider": provider, "scheduler": args.address, "token": token, "approved": false, "transaction": mined }),
             )
         }
@@ -422,7 +488,11 @@ mod tests {
         assert_eq!(read_message(file.path().to_str().unwrap()).unwrap(), message);
         for text in ["", "{}", "[]", &json.to_string().replace("expires", "expiry")] {
             std::fs::write(file.path(), text).unwrap();
-            assert_eq!(read_message(file.path().to_str().unwrap()).unwrap_err().exit, Exit::Usage, "{text}");
+            assert_eq!(
+                read_message(file.path().to_str().unwrap()).unwrap_err().exit,
+                Exit::Usage,
+                "{text}"
+            );
         }
     }
 }

@@ -48,7 +48,9 @@ impl<'a> Outcome<'a> {
     fn new(job: &'a JobView, open: Option<Mined>) -> Self {
         let settled = job.state == JobState::Settled;
         let result = job.result.as_ref();
-        let attempt = result.and_then(|receipt| job.attempts.iter().find(|attempt| attempt.number == receipt.attempt));
+        let attempt = result.and_then(|receipt| {
+            job.attempts.iter().find(|attempt| attempt.number == receipt.attempt)
+        });
         Self {
             job: job.id,
             state: job.state,
@@ -98,13 +100,23 @@ fn say_settled(app: &App, job: &JobView, outcome: &Outcome<'_>) -> Result<()> {
     }
     if job.terms.token.is_zero() {
         let chain_id = app.deployment().map_or(0, |deployment| deployment.chain_id);
-        let amount = |amount| money(amount, job.terms.token, gristmill_protocol::money::NATIVE_DECIMALS, chain_id);
+        let amount = |amount| {
+            money(amount, job.terms.token, gristmill_protocol::money::NATIVE_DECIMALS, chain_id)
+        };
         if let Some(paid) = outcome.provider_paid_wei {
-            out.note(format!("  paid     {} to the provider, {} to the scheduler", amount(paid), amount(job.terms.fee)));
+            out.note(format!(
+                "  paid     {} to the provider, {} to the scheduler",
+                amount(paid),
+                amount(job.terms.fee)
+            ));
         }
     }
     if let Some(receipt) = &job.result {
-        out.note(format!("  result   {} ({})", plain(&receipt.output_cid), quantity::bytes(receipt.output_bytes)));
+        out.note(format!(
+            "  result   {} ({})",
+            plain(&receipt.output_cid),
+            quantity::bytes(receipt.output_bytes)
+        ));
         out.note(format!("  receipt  {}", receipt.hash()));
         out.hint(format!("get and verify it with `gristmill result {} -o out`", short(job.id)));
     }

@@ -20,7 +20,9 @@ use crate::job_ref::{JobRef, short};
 use crate::quantity;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill recover                       # what is where, and what can be done when\n  gristmill recover --do                  # refund, claim and withdraw all that is due\n  gristmill recover --do --cancel-open    # and cancel jobs that nobody works on\n  gristmill recover --do 0x2f8e1c3b5d     # everything that gets this job's money moving\n  gristmill recover --json\n\nNeeds an RPC endpoint and the deployment file, and no scheduler. Jobs are found in the contract's events and in the records of this machine. Without --do nothing is sent and no password is needed.")]
+#[command(
+    after_help = "Examples:\n  gristmill recover                       # what is where, and what can be done when\n  gristmill recover --do                  # refund, claim and withdraw all that is due\n  gristmill recover --do --cancel-open    # and cancel jobs that nobody works on\n  gristmill recover --do 0x2f8e1c3b5d     # everything that gets this job's money moving\n  gristmill recover --json\n\nNeeds an RPC endpoint and the deployment file, and no scheduler. Jobs are found in the contract's events and in the records of this machine. Without --do nothing is sent and no password is needed."
+)]
 pub(crate) struct RecoverArgs {
     /// Only these jobs [default: all jobs of the wallet, as submitter and as provider]
     #[arg(value_name = "JOB")]
@@ -95,7 +97,12 @@ pub(crate) async fn run(app: &App, args: RecoverArgs) -> Result<()> {
             let cancel = args.cancel_open || !args.jobs.is_empty();
             if let Err(failure) = act_on(app, chain, job, head.due(), cancel, &mut done).await {
                 app.out.warn(format!("job {}: {}", short(job.id), failure.message));
-                done.push(Done { job: Some(job.id), verb: "failed", transaction: None, error: Some(failure.message.clone()) });
+                done.push(Done {
+                    job: Some(job.id),
+                    verb: "failed",
+                    transaction: None,
+                    error: Some(failure.message.clone()),
+                });
                 first_failure.get_or_insert(failure);
             }
         }
@@ -112,10 +119,20 @@ pub(crate) async fn run(app: &App, args: RecoverArgs) -> Result<()> {
         if args.act && args.jobs.is_empty() {
             let mined = send_withdrawal(app, token, wallet).await;
             match mined {
-                Ok(mined) => done.push(Done { job: None, verb: "withdraw", transaction: Some(mined), error: None }),
+                Ok(mined) => done.push(Done {
+                    job: None,
+                    verb: "withdraw",
+                    transaction: Some(mined),
+                    error: None,
+                }),
                 Err(failure) => {
                     app.out.warn(&failure.message);
-                    done.push(Done { job: None, verb: "withdraw", transaction: None, error: Some(failure.message.clone()) });
+                    done.push(Done {
+                        job: None,
+                        verb: "withdraw",
+                        transaction: None,
+                        error: Some(failure.message.clone()),
+                    });
                     first_failure.get_or_insert(failure);
                 }
             }
@@ -124,7 +141,9 @@ pub(crate) async fn run(app: &App, args: RecoverArgs) -> Result<()> {
     }
     // An end is interesting where it was just reached.
     let touched: BTreeSet<JobId> = done.iter().filter_map(|done| done.job).collect();
-    jobs.retain(|job| args.all || !args.jobs.is_empty() || !job.ways.is_empty() || touched.contains(&job.id));
+    jobs.retain(|job| {
+        args.all || !args.jobs.is_empty() || !job.ways.is_empty() || touched.contains(&job.id)
+    });
     report(app, chain, wallet, head, &jobs, &credits, &done, &args).await?;
     first_failure.map_or(Ok(()), Err)
 }
@@ -138,7 +157,9 @@ async fn find(app: &App, chain: &Chain, wallet: Address, args: &RecoverArgs) -> 
         terms_of.extend(chain.jobs_of_provider(&app.out, wallet).await?);
         for id in records.ids()? {
             match records.load(id) {
-                Ok(Some(record)) if record.domain == chain.domain() && record.terms.submitter == wallet => {
+                Ok(Some(record))
+                    if record.domain == chain.domain() && record.terms.submitter == wallet =>
+                {
                     names.insert(id, record.spec.name);
                     terms_of.entry(id).or_insert(record.terms);
                 }
@@ -184,7 +205,14 @@ async fn find(app: &App, chain: &Chain, wallet: Address, args: &RecoverArgs) -> 
     Ok(jobs)
 }
 
-async fn act_on(app: &App, chain: &Chain, job: &Found, now: u64, cancel: bool, done: &mut Vec<Done>) -> Result<()> {
+async fn act_on(
+    app: &App,
+    chain: &Chain,
+    job: &Found,
+    now: u64,
+    cancel: bool,
+    done: &mut Vec<Done>,
+) -> Result<()> {
     let due = |verb| job.ways.iter().any(|way| way.verb == verb && way.is_open(now));
     let mined = if due(Verb::Refund) {
         vec![(Verb::Refund, act(app, job.id, &job.terms, Verb::Refund).await?)]
@@ -233,8 +261,10 @@ async fn report(
                 })
             })
             .collect();
-        let credits: Vec<_> =
-            credits.iter().map(|(token, credit)| json!({ "token": token, "credit_wei": credit.to_string() })).collect();
+        let credits: Vec<_> = credits
+            .iter()
+            .map(|(token, credit)| json!({ "token": token, "credit_wei": credit.to_string() }))
+            .collect();
         return app.out.value(&json!({
             "wallet": wallet, "block": head.block, "time": head.time, "jobs": jobs, "credits": credits, "done": done,
         }));
@@ -251,7 +281,11 @@ async fn report(
             .ways
             .iter()
             .map(|way| {
-                let when = if way.is_open(now) { "now".to_owned() } else { quantity::relative(way.from, now) };
+                let when = if way.is_open(now) {
+                    "now".to_owned()
+                } else {
+                    quantity::relative(way.from, now)
+                };
                 format!("{} {when}", way.verb.as_str())
             })
             .collect();
@@ -269,13 +303,21 @@ async fn report(
     }
     for (token, credit) in credits {
         let decimals = chain.decimals(*token).await?;
-        app.out.line(format!("credit: {} of {}", decimal(*credit, decimals), if token.is_zero() { "the coin".to_owned() } else { token.to_string() }))?;
+        app.out.line(format!(
+            "credit: {} of {}",
+            decimal(*credit, decimals),
+            if token.is_zero() { "the coin".to_owned() } else { token.to_string() }
+        ))?;
     }
     if !args.act && jobs.iter().any(|job| job.ways.iter().any(|way| way.is_open(now))) {
         app.out.hint("send what is possible now with `gristmill recover --do`; --cancel-open also stops jobs that nobody works on");
     }
     if let Some(job) = jobs.iter().find(|job| job.slot.state == EscrowState::None) {
-        app.out.hint(format!("{} was never opened; `gristmill cancel {} --chain-only` makes sure that it never is", short(job.id), short(job.id)));
+        app.out.hint(format!(
+            "{} was never opened; `gristmill cancel {} --chain-only` makes sure that it never is",
+            short(job.id),
+            short(job.id)
+        ));
     }
     Ok(())
 }

@@ -35,8 +35,13 @@ fn section(text: &mut String, mut command: Command, level: &str) {
         });
     }
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{level} `{name}`\n\n```text\n{}\n```\n", command.render_long_help().to_string().trim_end());
-    let subcommands: Vec<Command> = command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
+    let _ = writeln!(
+        text,
+        "{level} `{name}`\n\n```text\n{}\n```\n",
+        command.render_long_help().to_string().trim_end()
+    );
+    let subcommands: Vec<Command> =
+        command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
     let level = if is_root { level.to_owned() } else { format!("{level}#") };
     for subcommand in subcommands {
         section(text, subcommand, &level);
@@ -58,7 +63,11 @@ mod tests {
             for sub in command.get_subcommands() {
                 let own = sub.get_arguments().map(|argument| argument.get_id().to_string());
                 for id in own {
-                    assert!(!global.contains(&id), "`{id}` of {} is a global option too", sub.get_name());
+                    assert!(
+                        !global.contains(&id),
+                        "`{id}` of {} is a global option too",
+                        sub.get_name()
+                    );
                 }
                 check(sub, global);
             }
@@ -73,7 +82,9 @@ mod tests {
     #[test]
     fn every_command_is_in_the_reference_once() {
         let text = markdown();
-        for name in ["gristmill", "gristmill submit", "gristmill wallet new", "gristmill provider approve"] {
+        for name in
+            ["gristmill", "gristmill submit", "gristmill wallet new", "gristmill provider approve"]
+        {
             let heading = format!("# `{name}`\n");
             assert_eq!(text.matches(&heading).count(), 1, "{name}");
         }

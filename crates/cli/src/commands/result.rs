@@ -24,7 +24,9 @@ use crate::transfer::{Workbench, blocking};
 const PROOF_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill result 0x2f8e1c3b5d -o out\n  gristmill result 0x2f8e1c3b5d            # verify only\n  gristmill result 0x2f8e… -o out --json | jq .checks\n\nVerified are: the job id and spec against the receipt, the node's signature, the receipt that the contract accepted (with --rpc and --deployment), every block of the output, and its manifest. Beside DIR a file DIR.receipt.json is written, with which `gristmill verify` can check DIR again at any time.")]
+#[command(
+    after_help = "Examples:\n  gristmill result 0x2f8e1c3b5d -o out\n  gristmill result 0x2f8e1c3b5d            # verify only\n  gristmill result 0x2f8e… -o out --json | jq .checks\n\nVerified are: the job id and spec against the receipt, the node's signature, the receipt that the contract accepted (with --rpc and --deployment), every block of the output, and its manifest. Beside DIR a file DIR.receipt.json is written, with which `gristmill verify` can check DIR again at any time."
+)]
 pub(crate) struct ResultArgs {
     /// The job id, or its first digits
     job: JobRef,
@@ -37,7 +39,9 @@ pub(crate) struct ResultArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill verify out\n  gristmill verify out --receipt out.receipt.json --json")]
+#[command(
+    after_help = "Examples:\n  gristmill verify out\n  gristmill verify out --receipt out.receipt.json --json"
+)]
 pub(crate) struct VerifyArgs {
     /// The directory that `gristmill result -o` wrote
     directory: PathBuf,
@@ -75,7 +79,11 @@ enum Verdict {
 
 impl Check {
     fn new(what: &'static str, holds: bool, detail: impl Into<String>) -> Self {
-        Self { what, verdict: if holds { Verdict::Holds } else { Verdict::Fails }, detail: detail.into() }
+        Self {
+            what,
+            verdict: if holds { Verdict::Holds } else { Verdict::Fails },
+            detail: detail.into(),
+        }
     }
 
     fn skipped(what: &'static str, why: impl Into<String>) -> Self {
@@ -87,8 +95,16 @@ impl Check {
 fn check_receipt(id: JobId, proof: &Proof) -> Vec<Check> {
     let Proof { domain, terms, receipt, signature } = proof;
     let mut checks = vec![
-        Check::new("job id", terms.id(domain) == id && receipt.job_id == id, "terms and receipt are of this job"),
-        Check::new("spec", receipt.spec_hash == terms.spec_hash, format!("the node ran spec {}", receipt.spec_hash)),
+        Check::new(
+            "job id",
+            terms.id(domain) == id && receipt.job_id == id,
+            "terms and receipt are of this job",
+        ),
+        Check::new(
+            "spec",
+            receipt.spec_hash == terms.spec_hash,
+            format!("the node ran spec {}", receipt.spec_hash),
+        ),
         Check::new(
             "outcome",
             receipt.version == RECEIPT_VERSION && receipt.outcome.is_success(),
@@ -98,7 +114,8 @@ fn check_receipt(id: JobId, proof: &Proof) -> Vec<Check> {
     checks.push(match signature {
         None => Check::skipped("signature", "the scheduler does not give it"),
         Some(signature) => {
-            let (job_id, attempt, node, receipt_hash) = (id, receipt.attempt, receipt.node, receipt.hash());
+            let (job_id, attempt, node, receipt_hash) =
+                (id, receipt.attempt, receipt.node, receipt.hash());
             let message = if receipt.outcome.is_success() {
                 Message::Result { job_id, attempt, node, receipt_hash }
             } else {
@@ -125,7 +142,11 @@ async fn check_chain(app: &App, id: JobId, receipt: &Receipt) -> Result<Check> {
     let same = (node, attempt, hash) == (receipt.node.0, receipt.attempt.0, receipt.hash());
     let state = crate::chain::ways_out::where_the_money_is(slot.state);
     let verb = if slot.state == EscrowState::Paid { "paid for" } else { "holds" };
-    Ok(Check::new(WHAT, same, format!("the contract {verb} receipt {hash}; the money is {}", state.1)))
+    Ok(Check::new(
+        WHAT,
+        same,
+        format!("the contract {verb} receipt {hash}; the money is {}", state.1),
+    ))
 }
 
 pub(crate) async fn run(app: &App, args: ResultArgs) -> Result<()> {
@@ -164,14 +185,17 @@ pub(crate) async fn run(app: &App, args: ResultArgs) -> Result<()> {
     };
     report(app, id, receipt, &checks, written)?;
     if written.is_none() && args.output.is_none() {
-        app.out.hint(format!("write it to a directory with `gristmill result {} -o out`", short(id)));
+        app.out
+            .hint(format!("write it to a directory with `gristmill result {} -o out`", short(id)));
     }
     verdict(id, &checks, args.attempt.is_some())
 }
 
 fn chosen(job: &JobView, attempt: Option<u16>) -> Result<(&Receipt, Option<&AttemptView>)> {
     let none = |what: String| {
-        Failure::new(Exit::NotFound, what).job(job.id).hint(format!("watch it with `gristmill follow {}`", short(job.id)))
+        Failure::new(Exit::NotFound, what)
+            .job(job.id)
+            .hint(format!("watch it with `gristmill follow {}`", short(job.id)))
     };
     match attempt {
         None => {
@@ -182,9 +206,14 @@ fn chosen(job: &JobView, attempt: Option<u16>) -> Result<(&Receipt, Option<&Atte
         }
         Some(number) => {
             let attempt = job.attempts.iter().find(|attempt| attempt.number.0 == number);
-            let attempt = attempt.ok_or_else(|| none(format!("the job has no attempt {number}")))?;
+            let attempt =
+                attempt.ok_or_else(|| none(format!("the job has no attempt {number}")))?;
             let receipt = attempt.receipt.as_ref();
-            Ok((receipt.ok_or_else(|| none(format!("attempt {number} has not reported anything")))?, Some(attempt)))
+            Ok((
+                receipt
+                    .ok_or_else(|| none(format!("attempt {number} has not reported anything")))?,
+                Some(attempt),
+            ))
         }
     }
 }
@@ -193,18 +222,28 @@ fn chosen(job: &JobView, attempt: Option<u16>) -> Result<(&Receipt, Option<&Atte
 async fn fetch(app: &App, workbench: &Workbench, receipt: &Receipt) -> Result<Vec<Check>> {
     let root = parse_cid(&receipt.output_cid)?;
     // Directories and their links come on top of the files.
-    let bytes_max = receipt.output_bytes.saturating_add(receipt.output_bytes / 50).saturating_add(64 << 20);
+    let bytes_max =
+        receipt.output_bytes.saturating_add(receipt.output_bytes / 50).saturating_add(64 << 20);
     workbench.download(app, root, bytes_max).await?;
     let limits = Limits { bytes_max, ..Limits::default() };
     let manifest = Manifest::of_dag(workbench.store(), &root, &limits)?;
     Ok(vec![
-        Check::new("output", manifest.bytes() == receipt.output_bytes, format!("{root}: every block hashes to its CID")),
+        Check::new(
+            "output",
+            manifest.bytes() == receipt.output_bytes,
+            format!("{root}: every block hashes to its CID"),
+        ),
         Check::new("manifest", manifest.hash() == receipt.manifest_hash, describe(&manifest)),
     ])
 }
 
 fn describe(manifest: &Manifest) -> String {
-    format!("{} files, {}, manifest {}", manifest.files().len(), quantity::bytes(manifest.bytes()), manifest.hash())
+    format!(
+        "{} files, {}, manifest {}",
+        manifest.files().len(),
+        quantity::bytes(manifest.bytes()),
+        manifest.hash()
+    )
 }
 
 async fn write(workbench: &Workbench, receipt: &Receipt, directory: &Path) -> Result<()> {
@@ -238,7 +277,13 @@ fn save_proof(directory: &Path, proof: &Proof) -> Result<()> {
     write_durably(&proof_path(directory), &json)
 }
 
-fn report(app: &App, id: JobId, receipt: &Receipt, checks: &[Check], written: Option<&Path>) -> Result<()> {
+fn report(
+    app: &App,
+    id: JobId,
+    receipt: &Receipt,
+    checks: &[Check],
+    written: Option<&Path>,
+) -> Result<()> {
     let receipt_hash: ReceiptHash = receipt.hash();
     if app.out.is_json() {
         return app.out.value(&json!({
@@ -275,15 +320,20 @@ fn check_line(out: &Output, check: &Check) -> String {
 fn verdict(id: JobId, checks: &[Check], any_outcome: bool) -> Result<()> {
     let wrong = checks
         .iter()
-        .filter(|check| check.verdict == Verdict::Fails && !(any_outcome && check.what == "outcome"))
+        .filter(|check| {
+            check.verdict == Verdict::Fails && !(any_outcome && check.what == "outcome")
+        })
         .map(|check| check.what)
         .collect::<Vec<_>>();
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(Exit::Unverified, format!("the result is not what it should be: {}", wrong.join(", ")))
-        .job(id)
-        .hint("do not use it; where the job is held, dispute it or ask the scheduler"))
+    Err(Failure::new(
+        Exit::Unverified,
+        format!("the result is not what it should be: {}", wrong.join(", ")),
+    )
+    .job(id)
+    .hint("do not use it; where the job is held, dispute it or ask the scheduler"))
 }
 
 pub(crate) async fn verify(app: &App, args: VerifyArgs) -> Result<()> {
@@ -293,24 +343,35 @@ pub(crate) async fn verify(app: &App, args: VerifyArgs) -> Result<()> {
     let mut checks = check_receipt(id, &proof);
     let directory = args.directory.clone();
     let manifest = blocking(move || Ok(Manifest::of_dir(&directory, &Limits::default())?)).await?;
-    checks.push(Check::new("manifest", manifest.hash() == proof.receipt.manifest_hash, describe(&manifest)));
+    checks.push(Check::new(
+        "manifest",
+        manifest.hash() == proof.receipt.manifest_hash,
+        describe(&manifest),
+    ));
     if app.settings.deployment.is_some() {
         let ours = app.deployment()?.domain() == proof.domain;
-        checks.push(Check::new("contract", ours, format!("{} on chain {}", proof.domain.contract, proof.domain.chain_id)));
+        checks.push(Check::new(
+            "contract",
+            ours,
+            format!("{} on chain {}", proof.domain.contract, proof.domain.chain_id),
+        ));
     }
     report(app, id, &proof.receipt, &checks, None)?;
     verdict(id, &checks, false)
 }
 
 fn read_proof(path: &Path) -> Result<Proof> {
-    let metadata = std::fs::metadata(path)
-        .map_err(|error| Failure { exit: Exit::Usage, ..io("read the receipt", path)(error) }.hint("name it with --receipt FILE"))?;
+    let metadata = std::fs::metadata(path).map_err(|error| {
+        Failure { exit: Exit::Usage, ..io("read the receipt", path)(error) }
+            .hint("name it with --receipt FILE")
+    })?;
     if metadata.len() > PROOF_BYTES_MAX {
         return Err(Failure::usage(format!("`{}` is too large for a receipt", path.display())));
     }
     let json = std::fs::read(path).map_err(io("read the receipt", path))?;
-    serde_json::from_slice(&json)
-        .map_err(|error| Failure::usage(format!("`{}` is not a receipt file: {error}", path.display())))
+    serde_json::from_slice(&json).map_err(|error| {
+        Failure::usage(format!("`{}` is not a receipt file: {error}", path.display()))
+    })
 }
 
 /// Downloads and writes the accepted result of a job that has just ended. For `submit --output`.
@@ -355,15 +416,23 @@ mod tests {
             fuel_used: None,
             log_bytes: 0,
         };
-        let message =
-            Message::Result { job_id: id, attempt: receipt.attempt, node: receipt.node, receipt_hash: receipt.hash() };
+        let message = Message::Result {
+            job_id: id,
+            attempt: receipt.attempt,
+            node: receipt.node,
+            receipt_hash: receipt.hash(),
+        };
         let signature = key.sign_hash_sync(&domain.digest(&message)).unwrap();
         (id, Proof { domain, terms, receipt, signature: Some(CompactSignature::new(&signature)) })
     }
 
     fn wrong(id: JobId, proof: &Proof) -> Vec<&'static str> {
         let checks = check_receipt(id, proof);
-        checks.iter().filter(|check| check.verdict == Verdict::Fails).map(|check| check.what).collect()
+        checks
+            .iter()
+            .filter(|check| check.verdict == Verdict::Fails)
+            .map(|check| check.what)
+            .collect()
     }
 
     #[test]
@@ -396,10 +465,14 @@ mod tests {
         let (id, mut proof) = proof();
         let key = PrivateKeySigner::from_bytes(&[7; 32].into()).unwrap();
         proof.receipt.outcome = Outcome::Exited { exit_code: 3 };
-        let (attempt, node, receipt_hash) = (proof.receipt.attempt, proof.receipt.node, proof.receipt.hash());
+        let (attempt, node, receipt_hash) =
+            (proof.receipt.attempt, proof.receipt.node, proof.receipt.hash());
         for (message, expected) in [
             (Message::Failure { job_id: id, attempt, node, receipt_hash }, vec!["outcome"]),
-            (Message::Result { job_id: id, attempt, node, receipt_hash }, vec!["outcome", "signature"]),
+            (
+                Message::Result { job_id: id, attempt, node, receipt_hash },
+                vec!["outcome", "signature"],
+            ),
         ] {
             let signature = key.sign_hash_sync(&proof.domain.digest(&message)).unwrap();
             proof.signature = Some(CompactSignature::new(&signature));

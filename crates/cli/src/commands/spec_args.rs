@@ -90,7 +90,10 @@ enum Source {
     /// Cut into blocks here and uploaded before the job.
     Local(PathBuf),
     Ipfs(ContentUri),
-    Https { url: String, sha256: String },
+    Https {
+        url: String,
+        sha256: String,
+    },
 }
 
 impl FromStr for InputArg {
@@ -101,20 +104,23 @@ impl FromStr for InputArg {
             .split_once('=')
             .filter(|(path, source)| !path.is_empty() && !source.is_empty())
             .ok_or("write NAME=SOURCE, such as data=./train.csv, data=bafy… or data=https://…#sha256=…")?;
-        let source = if source.starts_with("https://") || source.starts_with("http://") {
-            let (url, sha256) = source
-                .split_once("#sha256=")
-                .ok_or("a URL needs the sha-256 of its file: https://…#sha256=<64 hexadecimal digits>")?;
-            Source::Https { url: url.to_owned(), sha256: sha256.to_owned() }
-        } else if source.starts_with("ipfs://") {
-            Source::Ipfs(source.parse().map_err(|error: gristmill_protocol::content::ContentError| error.to_string())?)
-        } else if let Ok(cid) = parse_cid(source)
-            && !Path::new(source).exists()
-        {
-            Source::Ipfs(cid.into())
-        } else {
-            Source::Local(PathBuf::from(source))
-        };
+        let source =
+            if source.starts_with("https://") || source.starts_with("http://") {
+                let (url, sha256) = source.split_once("#sha256=").ok_or(
+                    "a URL needs the sha-256 of its file: https://…#sha256=<64 hexadecimal digits>",
+                )?;
+                Source::Https { url: url.to_owned(), sha256: sha256.to_owned() }
+            } else if source.starts_with("ipfs://") {
+                Source::Ipfs(source.parse().map_err(
+                    |error: gristmill_protocol::content::ContentError| error.to_string(),
+                )?)
+            } else if let Ok(cid) = parse_cid(source)
+                && !Path::new(source).exists()
+            {
+                Source::Ipfs(cid.into())
+            } else {
+                Source::Local(PathBuf::from(source))
+            };
         Ok(Self { path: path.to_owned(), source })
     }
 }
@@ -157,20 +163,30 @@ impl SpecArgs {
                     json!({ "path": input.path, "uri": format!("ipfs://{cid}") })
                 }
                 Source::Ipfs(uri) => json!({ "path": input.path, "uri": uri.to_string() }),
-                Source::Https { url, sha256 } => json!({ "path": input.path, "uri": url, "sha256": sha256 }),
+                Source::Https { url, sha256 } => {
+                    json!({ "path": input.path, "uri": url, "sha256": sha256 })
+                }
             });
         }
         self.apply(&mut spec, module, uris)?;
-        let json = serde_json::to_vec(&spec)
-            .map_err(|error| Failure::usage(format!("the job spec cannot be written as JSON: {error}")))?;
-        let refused = |error: gristmill_protocol::spec::SpecError| Failure::usage(format!("the job spec is not valid: {error}"));
+        let json = serde_json::to_vec(&spec).map_err(|error| {
+            Failure::usage(format!("the job spec cannot be written as JSON: {error}"))
+        })?;
+        let refused = |error: gristmill_protocol::spec::SpecError| {
+            Failure::usage(format!("the job spec is not valid: {error}"))
+        };
         let spec = JobSpec::from_json(&json).map_err(refused)?;
         spec.supported().map_err(refused)?;
         Ok(Draft { spec, uploads })
     }
 
     /// Puts the flags over what the file says.
-    fn apply(self, spec: &mut Map<String, Value>, module: Option<String>, inputs: Vec<Value>) -> Result<()> {
+    fn apply(
+        self,
+        spec: &mut Map<String, Value>,
+        module: Option<String>,
+        inputs: Vec<Value>,
+    ) -> Result<()> {
         spec.entry("version").or_insert_with(|| SPEC_VERSION.into());
         if let Some(image) = self.image {
             spec.insert("name".into(), default_name(spec, &image));
@@ -194,7 +210,9 @@ impl SpecArgs {
         }
         if !inputs.is_empty() {
             let list = spec.entry("inputs").or_insert_with(|| json!([]));
-            let list = list.as_array_mut().ok_or_else(|| Failure::usage("`inputs` of the spec file is not a list"))?;
+            let list = list
+                .as_array_mut()
+                .ok_or_else(|| Failure::usage("`inputs` of the spec file is not a list"))?;
             // An input of the same name replaces that of the file.
             list.retain(|old| inputs.iter().all(|new| old["path"] != new["path"]));
             list.extend(inputs);
@@ -208,7 +226,8 @@ impl SpecArgs {
             ("memory_bytes", self.memory.map(|memory| memory.0.into())),
             ("disk_bytes", self.disk.map(|disk| disk.0.into())),
         ];
-        for (name, value) in resources.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        for (name, value) in resources.into_iter().filter_map(|(name, value)| Some((name, value?)))
+        {
             object(spec, "resources")?.insert(name.into(), value);
         }
         match self.max_run {
@@ -248,16 +267,23 @@ fn object<'a>(spec: &'a mut Map<String, Value>, field: &str) -> Result<&'a mut M
 
 fn read_object(path: &Path) -> Result<Map<String, Value>> {
     let usage = |failure: Failure| Failure { exit: crate::failure::Exit::Usage, ..failure };
-    let metadata = std::fs::metadata(path).map_err(|error| usage(io("read the job spec", path)(error)))?;
+    let metadata =
+        std::fs::metadata(path).map_err(|error| usage(io("read the job spec", path)(error)))?;
     if metadata.len() > SPEC_FILE_BYTES_MAX {
         return Err(Failure::usage(format!("`{}` is too large for a job spec", path.display())));
     }
     let json = std::fs::read(path).map_err(|error| usage(io("read the job spec", path)(error)))?;
-    serde_json::from_slice(&json)
-        .map_err(|error| Failure::usage(format!("`{}` is not a JSON object: {error}", path.display())))
+    serde_json::from_slice(&json).map_err(|error| {
+        Failure::usage(format!("`{}` is not a JSON object: {error}", path.display()))
+    })
 }
 
-async fn add(workbench: &Workbench, app: &App, path: &Path, uploads: &mut Vec<(String, Added)>) -> Result<String> {
+async fn add(
+    workbench: &Workbench,
+    app: &App,
+    path: &Path,
+    uploads: &mut Vec<(String, Added)>,
+) -> Result<String> {
     if !path.exists() {
         return Err(Failure::usage(format!("there is no `{}`", path.display()))
             .hint("it is neither a file, nor a CID, nor a URL"));
@@ -285,8 +311,13 @@ mod tests {
     }
 
     fn draft(line: &[&str]) -> Result<Draft> {
-        let args = Line::try_parse_from(std::iter::once("submit").chain(line.iter().copied())).unwrap().args;
-        let app = App::new(Settings::load(&GlobalArgs::default()).unwrap(), Output::new(true, true, Color::Never));
+        let args = Line::try_parse_from(std::iter::once("submit").chain(line.iter().copied()))
+            .unwrap()
+            .args;
+        let app = App::new(
+            Settings::load(&GlobalArgs::default()).unwrap(),
+            Output::new(true, true, Color::Never),
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async { args.draft(&Workbench::new().unwrap(), &app).await })
     }
@@ -302,7 +333,15 @@ mod tests {
             source("data=https://x.example/f?a=b#sha256=00"),
             Ok(Source::Https { url: "https://x.example/f?a=b".into(), sha256: "00".into() })
         );
-        for text in ["", "data", "=x", "data=", "data=https://x.example/f", "data=ipfs://nothing", "data=ipfs://"] {
+        for text in [
+            "",
+            "data",
+            "=x",
+            "data=",
+            "data=https://x.example/f",
+            "data=ipfs://nothing",
+            "data=ipfs://",
+        ] {
             assert!(text.parse::<InputArg>().is_err(), "{text}");
         }
     }
@@ -311,9 +350,36 @@ mod tests {
     fn flags_alone_make_a_spec() {
         let image = format!("localhost:5000/tools/digits@sha256:{}", "a".repeat(64));
         let draft = draft(&[
-            "--image", &image, "--input", &format!("digits={CID}"), "--env", "SEED=1=2", "--gpus", "1", "--gpu-model", "A100",
-            "--gpu-model", "H100", "--vram", "24GiB", "--cpus", "1.5", "--memory", "2GiB", "--disk", "3GiB", "--max-run", "10m",
-            "--retries", "0", "--strategy", "cheapest", "--", "train", "--epochs", "3",
+            "--image",
+            &image,
+            "--input",
+            &format!("digits={CID}"),
+            "--env",
+            "SEED=1=2",
+            "--gpus",
+            "1",
+            "--gpu-model",
+            "A100",
+            "--gpu-model",
+            "H100",
+            "--vram",
+            "24GiB",
+            "--cpus",
+            "1.5",
+            "--memory",
+            "2GiB",
+            "--disk",
+            "3GiB",
+            "--max-run",
+            "10m",
+            "--retries",
+            "0",
+            "--strategy",
+            "cheapest",
+            "--",
+            "train",
+            "--epochs",
+            "3",
         ])
         .unwrap();
         insta::assert_json_snapshot!(draft.spec);
@@ -328,8 +394,13 @@ mod tests {
         let data = directory.path().join("data");
         std::fs::create_dir(&data).unwrap();
         std::fs::write(data.join("a.txt"), "grist").unwrap();
-        let draft =
-            draft(&["--wasm", module.to_str().unwrap(), "--input", &format!("data={}", data.display())]).unwrap();
+        let draft = draft(&[
+            "--wasm",
+            module.to_str().unwrap(),
+            "--input",
+            &format!("data={}", data.display()),
+        ])
+        .unwrap();
         assert_eq!(draft.spec.name, "mill");
         assert_eq!(draft.spec.max_run_seconds, 3600);
         assert_eq!(draft.uploads.len(), 2);
@@ -353,12 +424,28 @@ mod tests {
         .unwrap();
         let path = file.to_str().unwrap();
         let plain = draft(&[path]).unwrap().spec;
-        assert_eq!((plain.name.as_str(), plain.max_run_seconds, plain.resources.cpu_millis), ("mine", 60, 4000));
-        let spec = draft(&[path, "--env", "B=3", "--memory", "1GiB", "--fuel", "9", "--input", &format!("b=ipfs://{CID}/x")])
-            .unwrap()
-            .spec;
+        assert_eq!(
+            (plain.name.as_str(), plain.max_run_seconds, plain.resources.cpu_millis),
+            ("mine", 60, 4000)
+        );
+        let spec = draft(&[
+            path,
+            "--env",
+            "B=3",
+            "--memory",
+            "1GiB",
+            "--fuel",
+            "9",
+            "--input",
+            &format!("b=ipfs://{CID}/x"),
+        ])
+        .unwrap()
+        .spec;
         assert_eq!((spec.env["A"].as_str(), spec.env["B"].as_str()), ("1", "3"));
-        assert_eq!(spec.inputs.iter().map(|input| input.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            spec.inputs.iter().map(|input| input.path.as_str()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert!(spec.inputs[1].uri.ends_with("/x"));
         assert_eq!((spec.resources.cpu_millis, spec.resources.memory_bytes), (4000, 1 << 30));
         assert_ne!(spec.hash(), plain.hash());

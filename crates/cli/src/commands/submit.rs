@@ -31,7 +31,9 @@ use crate::transfer::Workbench;
 const ATTEMPT_SLACK_SECONDS: u32 = 600;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Ctrl-C detaches: the job goes on.")]
+#[command(
+    after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Ctrl-C detaches: the job goes on."
+)]
 pub(crate) struct SubmitArgs {
     /// What the job pays, in coins (or tokens), fee included
     #[arg(long, value_name = "AMOUNT", help_heading = "Money and time")]
@@ -91,7 +93,10 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
     }
     let workbench = Workbench::new()?;
     let (dry_run, yes, detach) = (args.dry_run, args.yes, args.detach);
-    let watch = Follow { logs: !args.no_logs, timeout: args.timeout.map(|timeout| Duration::from_secs(timeout.0)) };
+    let watch = Follow {
+        logs: !args.no_logs,
+        timeout: args.timeout.map(|timeout| Duration::from_secs(timeout.0)),
+    };
     let output = args.output.clone();
     let (plan, uploads) = plan(app, &workbench, args).await?;
     let chain = app.chain().await?;
@@ -111,12 +116,14 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
     }
     let stored = app.call(|client| client.put_spec(&plan.spec)).await?;
     if stored.spec_hash != plan.spec.hash() {
-        return Err(Failure::new(Exit::Refused, "the scheduler computes another hash of the spec").hint("nothing was paid"));
+        return Err(Failure::new(Exit::Refused, "the scheduler computes another hash of the spec")
+            .hint("nothing was paid"));
     }
     // The uploads took their time; the deadline counts from here.
     let terms = plan.terms(chain.head().await?.time)?;
     let scheduler = app.settings.scheduler.value.clone();
-    let record = JobRecord::new(chain.domain(), &scheduler, terms, plan.spec.clone(), quantity::now());
+    let record =
+        JobRecord::new(chain.domain(), &scheduler, terms, plan.spec.clone(), quantity::now());
     let mined = pay(app, chain, &plan, record.clone()).await?;
 
     let id = record.job;
@@ -138,13 +145,18 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
 }
 
 /// Reads the arguments, asks the scheduler for its conditions, and refuses one that works with another contract.
-async fn plan(app: &App, workbench: &Workbench, args: SubmitArgs) -> Result<(Plan, Vec<(String, gristmill_protocol::content::Added)>)> {
+async fn plan(
+    app: &App,
+    workbench: &Workbench,
+    args: SubmitArgs,
+) -> Result<(Plan, Vec<(String, gristmill_protocol::content::Added)>)> {
     let Draft { spec, uploads } = args.spec.draft(workbench, app).await?;
     let chain = app.chain().await?;
     let token = args.token.unwrap_or_default();
     let decimals = chain.decimals(token).await?;
     let amount = |text: &str, flag: &str| {
-        Amount::from_decimal(text, decimals).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+        Amount::from_decimal(text, decimals)
+            .map_err(|error| Failure::usage(format!("{flag}: {error}")))
     };
     let bounty = amount(&args.bounty, "--bounty")?;
     let info = app.call(|client| client.info()).await?;
@@ -165,8 +177,11 @@ async fn plan(app: &App, workbench: &Workbench, args: SubmitArgs) -> Result<(Pla
         None => fee_least,
     };
     if fee < fee_least {
-        return Err(Failure::new(Exit::Refused, format!("this scheduler asks for a fee of at least {}", fee_least.to_decimal(decimals)))
-            .hint("leave --fee out, or choose another scheduler"));
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("this scheduler asks for a fee of at least {}", fee_least.to_decimal(decimals)),
+        )
+        .hint("leave --fee out, or choose another scheduler"));
     }
     let max_run = u64::from(spec.max_run_seconds);
     if args.deadline.0 <= max_run {
@@ -177,7 +192,8 @@ async fn plan(app: &App, workbench: &Workbench, args: SubmitArgs) -> Result<(Pla
         ))
         .hint("raise --deadline, or lower --max-run"));
     }
-    let hold_seconds = u32::try_from(args.hold.0).map_err(|_| Failure::usage("--hold is longer than 30 days"))?;
+    let hold_seconds =
+        u32::try_from(args.hold.0).map_err(|_| Failure::usage("--hold is longer than 30 days"))?;
     let plan = Plan {
         spec,
         info,
@@ -212,14 +228,20 @@ impl Plan {
             lease_seconds: self.info.lease_seconds,
             grace_seconds: self.info.grace_seconds,
             // No attempt may be cut off while its program may still run.
-            attempt_seconds: self.info.attempt_seconds.max(attempt_least).max(self.info.lease_seconds),
+            attempt_seconds: self
+                .info
+                .attempt_seconds
+                .max(attempt_least)
+                .max(self.info.lease_seconds),
             hold_seconds: self.hold_seconds,
             challenge_window: self.info.challenge_window,
             ruling_seconds: self.info.ruling_seconds,
             spec_hash: self.spec.hash(),
             salt: self.salt,
         };
-        terms.validate(now).map_err(|error| Failure::usage(format!("the contract would refuse these terms: {error}")))?;
+        terms.validate(now).map_err(|error| {
+            Failure::usage(format!("the contract would refuse these terms: {error}"))
+        })?;
         Ok(terms)
     }
 
@@ -230,7 +252,8 @@ impl Plan {
 
 fn open_request(chain: &Chain, terms: &Terms) -> TransactionRequest {
     let call = chain.market().open(terms.into());
-    if terms.token.is_zero() { call.value(U256::from(terms.bounty.0)) } else { call }.into_transaction_request()
+    if terms.token.is_zero() { call.value(U256::from(terms.bounty.0)) } else { call }
+        .into_transaction_request()
 }
 
 /// What opening will cost. For a token that is known only after the approval, which is a transaction itself.
@@ -242,7 +265,12 @@ async fn preflight(chain: &Chain, plan: &Plan, terms: &Terms) -> Result<Option<C
     if balance < U256::from(plan.bounty.0) {
         return Err(Failure::new(
             Exit::Funds,
-            format!("{} has {} of the token, and the bounty is {}", plan.submitter, decimal(balance, plan.decimals), plan.money(plan.bounty)),
+            format!(
+                "{} has {} of the token, and the bounty is {}",
+                plan.submitter,
+                decimal(balance, plan.decimals),
+                plan.money(plan.bounty)
+            ),
         )
         .hint("nothing was sent"));
     }
@@ -257,12 +285,17 @@ async fn pay(app: &App, chain: &Chain, plan: &Plan, mut record: JobRecord) -> Re
     let unpaid = |failure: Failure| {
         // Nothing was signed, so nobody can ever lock a bounty under this id.
         let _ = records.remove(id);
-        Failure { hint: Some(failure.hint.clone().unwrap_or_else(|| "nothing was paid".to_owned())), ..failure }
+        Failure {
+            hint: Some(failure.hint.clone().unwrap_or_else(|| "nothing was paid".to_owned())),
+            ..failure
+        }
     };
     let prepared = async {
         app.call(|client| client.create_job(&terms)).await?;
         let signer = app.signer().await?;
-        if !plan.token.is_zero() && chain.allowance(plan.submitter, plan.token).await? < U256::from(plan.bounty.0) {
+        if !plan.token.is_zero()
+            && chain.allowance(plan.submitter, plan.token).await? < U256::from(plan.bounty.0)
+        {
             let request = chain.approve_request(plan.token, plan.bounty);
             chain.send(&app.out, signer, "allow the contract to take the bounty", request).await?;
         }
@@ -294,23 +327,60 @@ fn rounded_up(amount: Amount) -> Amount {
 
 fn summarize(app: &App, chain: &Chain, plan: &Plan, cost: Option<&Cost>) {
     let out = &app.out;
-    let line = |name: &str, value: String| out.note(format!("  {} {value}", out.paint_err(Tone::Quiet, format!("{name:<10}"))));
-    out.note(out.paint_err(Tone::Strong, format!("{} ({})", plan.spec.name, plan.spec.runtime.kind().as_str())));
-    line("bounty", format!("{}, {} of it for the scheduler", plan.money(plan.bounty), plan.money(plan.fee)));
+    let line = |name: &str, value: String| {
+        out.note(format!("  {} {value}", out.paint_err(Tone::Quiet, format!("{name:<10}"))))
+    };
+    out.note(out.paint_err(
+        Tone::Strong,
+        format!("{} ({})", plan.spec.name, plan.spec.runtime.kind().as_str()),
+    ));
+    line(
+        "bounty",
+        format!("{}, {} of it for the scheduler", plan.money(plan.bounty), plan.money(plan.fee)),
+    );
     match cost {
-        Some(cost) => line("gas", format!("at most {}", money(rounded_up(cost.gas_wei_max()), Address::ZERO, NATIVE_DECIMALS, plan.info.chain_id))),
+        Some(cost) => line(
+            "gas",
+            format!(
+                "at most {}",
+                money(
+                    rounded_up(cost.gas_wei_max()),
+                    Address::ZERO,
+                    NATIVE_DECIMALS,
+                    plan.info.chain_id
+                )
+            ),
+        ),
         None => line("gas", "for two transactions: the token's approval, and the job".to_owned()),
     }
-    line("deadline", format!("in {}; then the bounty can be taken back by anyone, to you", quantity::seconds(plan.deadline_seconds)));
+    line(
+        "deadline",
+        format!(
+            "in {}; then the bounty can be taken back by anyone, to you",
+            quantity::seconds(plan.deadline_seconds)
+        ),
+    );
     if plan.hold_seconds > 0 {
-        line("hold", format!("{} between the result and its payment", quantity::seconds(plan.hold_seconds.into())));
+        line(
+            "hold",
+            format!(
+                "{} between the result and its payment",
+                quantity::seconds(plan.hold_seconds.into())
+            ),
+        );
     }
     line("contract", format!("{} on chain {}", chain.deployment().contract, plan.info.chain_id));
     line("scheduler", format!("{} at {}", plan.info.scheduler, app.settings.scheduler.value));
     line("wallet", plan.submitter.to_string());
 }
 
-async fn show_plan(app: &App, chain: &Chain, plan: &Plan, terms: &Terms, cost: Option<&Cost>) -> Result<()> {
+async fn show_plan(
+    app: &App,
+    chain: &Chain,
+    plan: &Plan,
+    terms: &Terms,
+    cost: Option<&Cost>,
+) -> Result<()> {
     let id = terms.id(&chain.domain());
     // A scheduler that hides its nodes is no reason to fail here.
     let nodes = app.call(|client| client.nodes()).await.map(|page| page.items).unwrap_or_default();
@@ -332,7 +402,8 @@ async fn show_plan(app: &App, chain: &Chain, plan: &Plan, terms: &Terms, cost: O
         }));
     }
     summarize(app, chain, plan, cost);
-    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default();
+    let pretty =
+        |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default();
     app.out.line(pretty(&json!({ "spec": plan.spec, "terms": terms })))?;
     app.out.pairs(&[
         ("spec hash", terms.spec_hash.to_string()),
@@ -389,7 +460,15 @@ mod tests {
 
     #[test]
     fn a_bound_is_rounded_up_to_three_digits() {
-        for (exact, rounded) in [(0, 0), (7, 7), (999, 999), (1000, 1000), (1001, 1010), (16_486_787, 16_500_000), (9999, 10_000)] {
+        for (exact, rounded) in [
+            (0, 0),
+            (7, 7),
+            (999, 999),
+            (1000, 1000),
+            (1001, 1010),
+            (16_486_787, 16_500_000),
+            (9999, 10_000),
+        ] {
             assert_eq!(rounded_up(Amount(exact)), Amount(rounded));
         }
         assert_eq!(rounded_up(Amount(u128::MAX)), Amount(u128::MAX), "nothing overflows");

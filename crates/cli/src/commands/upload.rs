@@ -12,7 +12,9 @@ use crate::quantity;
 use crate::transfer::Workbench;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill upload train.csv\n  gristmill upload data/ model.wasm --json\n  gristmill upload data/ --dry-run       # only print the CID")]
+#[command(
+    after_help = "Examples:\n  gristmill upload train.csv\n  gristmill upload data/ model.wasm --json\n  gristmill upload data/ --dry-run       # only print the CID"
+)]
 pub(crate) struct UploadArgs {
     /// Files and directories
     #[arg(required = true, num_args = 1.., value_name = "PATH")]

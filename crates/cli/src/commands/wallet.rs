@@ -20,16 +20,24 @@ const SECRET_BYTES_MAX: u64 = 4096;
 #[derive(Subcommand, Debug)]
 pub(crate) enum WalletCommand {
     /// Make a new wallet, encrypted with a password
-    #[command(after_help = "Examples:\n  gristmill wallet new\n  gristmill wallet new --name provider\n  GRISTMILL_KEYSTORE_PASSWORD=… gristmill wallet new --json")]
+    #[command(
+        after_help = "Examples:\n  gristmill wallet new\n  gristmill wallet new --name provider\n  GRISTMILL_KEYSTORE_PASSWORD=… gristmill wallet new --json"
+    )]
     New(NewArgs),
     /// Import a private key or a mnemonic from stdin
-    #[command(after_help = "Examples:\n  gristmill wallet import < key.txt\n  gristmill wallet import --index 1 --name provider < mnemonic.txt")]
+    #[command(
+        after_help = "Examples:\n  gristmill wallet import < key.txt\n  gristmill wallet import --index 1 --name provider < mnemonic.txt"
+    )]
     Import(ImportArgs),
     /// Print the wallet's address
-    #[command(after_help = "Examples:\n  gristmill wallet address\n  gristmill wallet address --keystore provider.json --json")]
+    #[command(
+        after_help = "Examples:\n  gristmill wallet address\n  gristmill wallet address --keystore provider.json --json"
+    )]
     Address,
     /// Print the wallet's coins, and its credit in the contract
-    #[command(after_help = "Examples:\n  gristmill wallet balance\n  gristmill wallet balance --token 0x…")]
+    #[command(
+        after_help = "Examples:\n  gristmill wallet balance\n  gristmill wallet balance --token 0x…"
+    )]
     Balance(BalanceArgs),
     /// List the wallets on this machine
     #[command(after_help = "Examples:\n  gristmill wallet list")]
@@ -82,7 +90,11 @@ pub(crate) async fn run(app: &App, command: WalletCommand) -> Result<()> {
         }
         WalletCommand::Address => {
             let address = app.address().await?;
-            if app.out.is_json() { app.out.value(&json!({ "address": address })) } else { app.out.line(address) }
+            if app.out.is_json() {
+                app.out.value(&json!({ "address": address }))
+            } else {
+                app.out.line(address)
+            }
         }
         WalletCommand::Balance(args) => balance(app, &args).await,
         WalletCommand::List => list(app),
@@ -166,13 +178,18 @@ fn list(app: &App) -> Result<()> {
         return app.out.value(&rows);
     }
     if wallets.is_empty() {
-        return Err(Failure::new(Exit::Wallet, format!("there are no wallets in `{}`", directory.display()))
-            .hint("make one with `gristmill wallet new`"));
+        return Err(Failure::new(
+            Exit::Wallet,
+            format!("there are no wallets in `{}`", directory.display()),
+        )
+        .hint("make one with `gristmill wallet new`"));
     }
     let rows: Vec<Vec<String>> = wallets
         .iter()
         .map(|(name, wallet)| {
-            let address = wallet.known_address().map_or_else(|| "needs its password".to_owned(), |address| address.to_string());
+            let address = wallet
+                .known_address()
+                .map_or_else(|| "needs its password".to_owned(), |address| address.to_string());
             let mark = if wallet.path() == chosen { "*" } else { "" };
             vec![name.clone(), address, mark.to_owned()]
         })

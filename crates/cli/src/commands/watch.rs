@@ -18,7 +18,9 @@ use crate::quantity::Seconds;
 use crate::terminal::LogFilter;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill follow 0x2f8e1c3b5d\n  gristmill wait 0x2f8e1c3b5d --timeout 30m --no-logs && echo settled\n\nEvents go to stderr, the log to stdout; with --json only the outcome is on stdout. Ctrl-C detaches: the job goes on.")]
+#[command(
+    after_help = "Examples:\n  gristmill follow 0x2f8e1c3b5d\n  gristmill wait 0x2f8e1c3b5d --timeout 30m --no-logs && echo settled\n\nEvents go to stderr, the log to stdout; with --json only the outcome is on stdout. Ctrl-C detaches: the job goes on."
+)]
 pub(crate) struct FollowArgs {
     /// The job id, or its first digits
     job: JobRef,
@@ -31,7 +33,9 @@ pub(crate) struct FollowArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill logs 0x2f8e1c3b5d\n  gristmill logs -f 0x2f8e1c3b5d\n  gristmill logs 0x2f8e… --attempt 1 > first.log\n\nWith --json each line of stdout is {\"offset\",\"text\"}.")]
+#[command(
+    after_help = "Examples:\n  gristmill logs 0x2f8e1c3b5d\n  gristmill logs -f 0x2f8e1c3b5d\n  gristmill logs 0x2f8e… --attempt 1 > first.log\n\nWith --json each line of stdout is {\"offset\",\"text\"}."
+)]
 pub(crate) struct LogsArgs {
     /// The job id, or its first digits
     job: JobRef,
@@ -47,7 +51,9 @@ pub(crate) struct LogsArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  gristmill events 0x2f8e1c3b5d\n  gristmill events -f 0x2f8e1c3b5d --json | jq .event\n\nWith --json each line of stdout is one event as the API gives it.")]
+#[command(
+    after_help = "Examples:\n  gristmill events 0x2f8e1c3b5d\n  gristmill events -f 0x2f8e1c3b5d --json | jq .event\n\nWith --json each line of stdout is one event as the API gives it."
+)]
 pub(crate) struct EventsArgs {
     /// The job id, or its first digits
     job: JobRef,
@@ -70,7 +76,9 @@ pub(crate) async fn logs(app: &App, args: LogsArgs) -> Result<()> {
     let id = args.job.resolve(app).await?;
     let job = app.call(|client| client.job(id)).await?;
     let newest = job.attempts.iter().map(|attempt| attempt.number).max();
-    let Some(attempt) = args.attempt.map(AttemptNumber).or(newest).or(args.follow.then_some(AttemptNumber(1))) else {
+    let Some(attempt) =
+        args.attempt.map(AttemptNumber).or(newest).or(args.follow.then_some(AttemptNumber(1)))
+    else {
         app.out.note("no attempt has begun yet; wait for it with --follow");
         return Ok(());
     };
@@ -79,7 +87,9 @@ pub(crate) async fn logs(app: &App, args: LogsArgs) -> Result<()> {
         if chunk.bytes.is_empty() {
             Ok(())
         } else if app.out.is_json() {
-            app.out.value(&json!({ "offset": chunk.offset, "text": String::from_utf8_lossy(&chunk.bytes) }))
+            app.out.value(
+                &json!({ "offset": chunk.offset, "text": String::from_utf8_lossy(&chunk.bytes) }),
+            )
         } else {
             print_log(&app.out, &filter.pass(&chunk.bytes))
         }

@@ -79,11 +79,14 @@ impl Local {
         let rpc = receiver.recv_timeout(std::time::Duration::from_secs(30)).expect("anvil listens");
         let wallet = EthereumWallet::from(Party::Stranger.key());
         let provider = ProviderBuilder::new().wallet(wallet).connect_http(rpc.parse().unwrap());
-        let receipt = JobMarket::deploy_builder(&provider).send().await.unwrap().get_receipt().await.unwrap();
+        let receipt =
+            JobMarket::deploy_builder(&provider).send().await.unwrap().get_receipt().await.unwrap();
         let contract = receipt.contract_address.unwrap();
-        let deployment = Deployment { chain_id: CHAIN_ID, contract, block: receipt.block_number.unwrap() };
+        let deployment =
+            Deployment { chain_id: CHAIN_ID, contract, block: receipt.block_number.unwrap() };
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("4439.json"), serde_json::to_vec(&deployment).unwrap()).unwrap();
+        std::fs::write(home.path().join("4439.json"), serde_json::to_vec(&deployment).unwrap())
+            .unwrap();
         Self { anvil, rpc, deployment, home }
     }
 
@@ -97,14 +100,16 @@ impl Local {
     }
 
     pub(crate) async fn now(&self) -> u64 {
-        let block = self.provider(Party::Stranger).get_block(alloy::eips::BlockId::latest()).await.unwrap();
+        let block =
+            self.provider(Party::Stranger).get_block(alloy::eips::BlockId::latest()).await.unwrap();
         block.unwrap().header.timestamp
     }
 
     /// Moves the chain's clock, and makes a block then.
     pub(crate) async fn advance(&self, seconds: u64) {
         let provider = self.provider(Party::Stranger);
-        let _: Value = provider.raw_request("evm_increaseTime".into(), [U256::from(seconds)]).await.unwrap();
+        let _: Value =
+            provider.raw_request("evm_increaseTime".into(), [U256::from(seconds)]).await.unwrap();
         let _: Value = provider.raw_request("evm_mine".into(), ()).await.unwrap();
     }
 
@@ -162,10 +167,14 @@ impl Local {
         let node = Party::Node.address();
         if market.node(node).call().await.unwrap().provider.is_zero() {
             let expires = self.now().await + 3600;
-            let message =
-                Message::Enroll { node: NodeId(node), provider: Party::Provider.address(), expires };
+            let message = Message::Enroll {
+                node: NodeId(node),
+                provider: Party::Provider.address(),
+                expires,
+            };
             let signature = self.sign(&message);
-            let call = market.enroll(node, alloy::primitives::aliases::U40::from(expires), signature);
+            let call =
+                market.enroll(node, alloy::primitives::aliases::U40::from(expires), signature);
             call.send().await.unwrap().get_receipt().await.unwrap();
             let call = market.approveScheduler(Party::Scheduler.address(), Address::ZERO, 0);
             call.send().await.unwrap().get_receipt().await.unwrap();
@@ -202,7 +211,8 @@ impl Local {
     pub(crate) fn cli(&self, party: Party) -> Cli {
         let home = self.home.path().join(format!("{}", party as u32));
         std::fs::create_dir_all(&home).unwrap();
-        let cli = Cli { home, rpc: self.rpc.clone(), deployment: self.home.path().join("4439.json") };
+        let cli =
+            Cli { home, rpc: self.rpc.clone(), deployment: self.home.path().join("4439.json") };
         if !cli.home.join(".local/share/gristmill/wallets/default.json").exists() {
             let index = (party as u32).to_string();
             cli.run_with(&["wallet", "import", "--index", &index], MNEMONIC).ok();
@@ -235,7 +245,8 @@ impl Answer {
     /// The one JSON value on stdout.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 
     /// The error on stderr, which is its last line.
@@ -243,7 +254,8 @@ impl Answer {
     pub(crate) fn error(&self) -> Value {
         assert_eq!(self.stdout, "", "a failure says nothing on stdout");
         let last = self.stderr.lines().last().unwrap_or_default();
-        let error: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {}", self.stderr));
+        let error: Value =
+            serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {}", self.stderr));
         assert_eq!(error["error"]["exit"], self.code);
         error["error"].clone()
     }
@@ -253,7 +265,9 @@ impl Cli {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
         command.args(arguments).env_clear().env("HOME", &self.home).env("GRISTMILL_RPC", &self.rpc);
-        command.env("GRISTMILL_DEPLOYMENT", &self.deployment).env("GRISTMILL_KEYSTORE_PASSWORD", PASSWORD);
+        command
+            .env("GRISTMILL_DEPLOYMENT", &self.deployment)
+            .env("GRISTMILL_KEYSTORE_PASSWORD", PASSWORD);
         // Nobody listens there: what passes, passes without a scheduler.
         command.env("GRISTMILL_SCHEDULER", "http://127.0.0.1:9");
         command

@@ -20,7 +20,9 @@ const CANCELLED: u8 = 8;
 
 fn ways(job: &Value) -> Vec<(&str, bool)> {
     let ways = job["ways_out"].as_array().unwrap();
-    ways.iter().map(|way| (way["verb"].as_str().unwrap(), way["possible"].as_bool().unwrap())).collect()
+    ways.iter()
+        .map(|way| (way["verb"].as_str().unwrap(), way["possible"].as_bool().unwrap()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +31,8 @@ async fn an_open_job_is_cancelled_without_a_scheduler() {
     let (id, terms) = local.open(1).await;
     let id_text = id.to_string();
 
-    let stranger = local.cli(Party::Stranger).run(&["cancel", &id_text, "--chain-only", "--yes", "--json"]);
+    let stranger =
+        local.cli(Party::Stranger).run(&["cancel", &id_text, "--chain-only", "--yes", "--json"]);
     assert_eq!(stranger.code, 4);
     assert!(stranger.error()["message"].as_str().unwrap().contains("only the submitter"));
     let submitter = local.cli(Party::Submitter);
@@ -45,13 +48,17 @@ async fn an_open_job_is_cancelled_without_a_scheduler() {
     assert_eq!(local.state(id).await, OPEN, "none of that moved anything");
 
     let before = local.balance(terms.submitter).await;
-    let answer = submitter.run(&["cancel", &id_text, "--chain-only", "--yes", "--json"]).ok().json();
+    let answer =
+        submitter.run(&["cancel", &id_text, "--chain-only", "--yes", "--json"]).ok().json();
     assert_eq!(answer["escrow"], "cancelled");
     assert_eq!(answer["bounty_wei"], terms.bounty.to_string());
     assert_eq!(answer["transactions"][0]["verb"], "cancel");
     assert_eq!(local.state(id).await, CANCELLED);
     let gained = local.balance(terms.submitter).await - before;
-    assert!(gained < U256::from(terms.bounty.0) && gained > U256::from(terms.bounty.0 / 2), "the bounty less the gas");
+    assert!(
+        gained < U256::from(terms.bounty.0) && gained > U256::from(terms.bounty.0 / 2),
+        "the bounty less the gas"
+    );
 
     let again = submitter.run(&["cancel", &id_text, "--chain-only", "--yes", "--json"]);
     assert_eq!(again.code, 4);
@@ -68,7 +75,10 @@ async fn a_refund_waits_for_the_deadline_and_goes_to_the_submitter() {
     let early = stranger.run(&["refund", &id_text, "--json"]);
     assert_eq!(early.code, 4);
     let message = early.error()["message"].as_str().unwrap().to_owned();
-    assert!(message.starts_with("the deadline has not passed yet: a refund is possible after 20"), "{message}");
+    assert!(
+        message.starts_with("the deadline has not passed yet: a refund is possible after 20"),
+        "{message}"
+    );
     assert_eq!(local.state(id).await, OPEN);
 
     local.advance(7300).await;
@@ -90,15 +100,28 @@ async fn a_job_is_taken_from_a_node_that_is_overdue_and_from_no_other() {
 
     let early = submitter.run(&arguments);
     assert_eq!(early.code, 4);
-    assert!(early.error()["message"].as_str().unwrap().contains("holds the job; it can be taken from it"));
+    assert!(
+        early.error()["message"]
+            .as_str()
+            .unwrap()
+            .contains("holds the job; it can be taken from it")
+    );
     local.advance(601).await;
-    assert_eq!(submitter.run(&arguments).code, 4, "the submitter waits a grace time longer than the scheduler");
+    assert_eq!(
+        submitter.run(&arguments).code,
+        4,
+        "the submitter waits a grace time longer than the scheduler"
+    );
     assert_eq!(local.state(id).await, ASSIGNED);
 
     local.advance(120).await;
     let answer = submitter.run(&arguments).ok().json();
-    let verbs: Vec<&str> =
-        answer["transactions"].as_array().unwrap().iter().map(|sent| sent["verb"].as_str().unwrap()).collect();
+    let verbs: Vec<&str> = answer["transactions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sent| sent["verb"].as_str().unwrap())
+        .collect();
     assert_eq!(verbs, ["lapse", "cancel"]);
     assert_eq!(local.state(id).await, CANCELLED);
 }
@@ -119,14 +142,24 @@ async fn recover_finds_everything_and_moves_what_is_due() {
     };
 
     // Looking needs no password.
-    let looked = submitter.command(&["recover", "--json"]).env_remove("GRISTMILL_KEYSTORE_PASSWORD").output().unwrap();
+    let looked = submitter
+        .command(&["recover", "--json"])
+        .env_remove("GRISTMILL_KEYSTORE_PASSWORD")
+        .output()
+        .unwrap();
     assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
     let looked: Value = serde_json::from_slice(&looked.stdout).unwrap();
     assert_eq!(looked["jobs"].as_array().unwrap().len(), 3);
     assert_eq!(ways(&job(&looked, &open)), [("cancel", true), ("refund", false)]);
     assert_eq!(ways(&job(&looked, &assigned)), [("lapse", false), ("refund", false)]);
     assert_eq!(ways(&job(&looked, &published)), [("claim", false)]);
-    assert_eq!(serde_json::from_value::<gristmill_protocol::terms::Terms>(job(&looked, &open)["terms"].clone()).unwrap(), open_terms);
+    assert_eq!(
+        serde_json::from_value::<gristmill_protocol::terms::Terms>(
+            job(&looked, &open)["terms"].clone()
+        )
+        .unwrap(),
+        open_terms
+    );
     let provider = local.cli(Party::Provider);
     let seen = provider.run(&["recover", "--json"]).ok().json();
     assert_eq!(job(&seen, &published)["role"], "provider");
@@ -162,7 +195,13 @@ async fn recover_finds_everything_and_moves_what_is_due() {
     let rest = submitter.run(&["recover"]).ok();
     assert_eq!(rest.stdout, "");
     assert!(rest.stderr.contains("no money of"));
-    assert_eq!(submitter.run(&["recover", "--all", "--json"]).ok().json()["jobs"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        submitter.run(&["recover", "--all", "--json"]).ok().json()["jobs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +218,10 @@ async fn a_published_result_is_claimed_by_anyone_after_the_window() {
     local.advance(3700).await;
     let before = local.balance(Party::Provider.address()).await;
     stranger.run(&["claim", &id.to_string(), "--json"]).ok();
-    assert_eq!(local.balance(Party::Provider.address()).await - before, U256::from(terms.bounty.0 - terms.fee.0));
+    assert_eq!(
+        local.balance(Party::Provider.address()).await - before,
+        U256::from(terms.bounty.0 - terms.fee.0)
+    );
     assert_eq!(local.state(id).await, PAID);
 }
 
@@ -229,7 +271,9 @@ async fn a_provider_enrolls_approves_and_revokes() {
     let scheduler = Party::Scheduler.address().to_string();
     let market = local.market(Party::Stranger);
 
-    let stranger = local.cli(Party::Stranger).run_with(&["node", "enroll", "--message", "-", "--json"], &message);
+    let stranger = local
+        .cli(Party::Stranger)
+        .run_with(&["node", "enroll", "--message", "-", "--json"], &message);
     assert_eq!(stranger.code, 2);
     assert!(market.node(node.0).call().await.unwrap().provider.is_zero());
 
@@ -241,7 +285,11 @@ async fn a_provider_enrolls_approves_and_revokes() {
     assert!(again["transaction"].is_null() && again["approval"].is_null(), "nothing is sent twice");
 
     let approved = async || {
-        let approval = market.approval(Party::Provider.address(), Party::Scheduler.address(), Default::default());
+        let approval = market.approval(
+            Party::Provider.address(),
+            Party::Scheduler.address(),
+            Default::default(),
+        );
         approval.call().await.unwrap().approved
     };
     assert!(approved().await);
@@ -304,12 +352,16 @@ async fn without_a_scheduler_nothing_is_paid() {
     let module = submitter.home.join("mill.wasm");
     std::fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
     let before = local.balance(Party::Submitter.address()).await;
-    let arguments = ["submit", "--wasm", module.to_str().unwrap(), "--bounty", "0.05", "--yes", "--json"];
+    let arguments =
+        ["submit", "--wasm", module.to_str().unwrap(), "--bounty", "0.05", "--yes", "--json"];
     let answer = submitter.run(&arguments);
     assert_eq!(answer.code, 3);
     assert_eq!(answer.error()["code"], "unreachable");
     assert_eq!(local.balance(Party::Submitter.address()).await, before);
-    assert!(!submitter.home.join(".local/share/gristmill/jobs").exists(), "no record of what never was");
+    assert!(
+        !submitter.home.join(".local/share/gristmill/jobs").exists(),
+        "no record of what never was"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,12 +370,22 @@ async fn the_doctor_names_what_is_wrong() {
     let submitter = local.cli(Party::Submitter);
     let found = |answer: &Value, what: &str| {
         let checks = answer["checks"].as_array().unwrap();
-        checks.iter().rev().find(|check| check["what"] == what).unwrap()["state"].as_str().unwrap().to_owned()
+        checks.iter().rev().find(|check| check["what"] == what).unwrap()["state"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let answer = submitter.run(&["doctor", "--json"]);
     assert_eq!(answer.code, 1, "there is no scheduler");
     let answer = answer.json();
-    for (what, state) in [("rpc", "ok"), ("contract", "ok"), ("clock", "ok"), ("wallet", "ok"), ("balance", "ok"), ("scheduler", "wrong")] {
+    for (what, state) in [
+        ("rpc", "ok"),
+        ("contract", "ok"),
+        ("clock", "ok"),
+        ("wallet", "ok"),
+        ("balance", "ok"),
+        ("scheduler", "wrong"),
+    ] {
         assert_eq!(found(&answer, what), state, "{what}: {answer}");
     }
 
@@ -332,7 +394,10 @@ async fn the_doctor_names_what_is_wrong() {
     let path = submitter.home.join("other.json");
     std::fs::write(&path, serde_json::to_vec(&other).unwrap()).unwrap();
     let path = path.to_str().unwrap();
-    assert_eq!(found(&submitter.run(&["doctor", "--deployment", path, "--json"]).json(), "rpc"), "wrong");
+    assert_eq!(
+        found(&submitter.run(&["doctor", "--deployment", path, "--json"]).json(), "rpc"),
+        "wrong"
+    );
     let refused = submitter.run(&["recover", "--deployment", path, "--json"]);
     assert_eq!(refused.code, 2);
     assert!(refused.error()["message"].as_str().unwrap().contains("chain 4439"));
@@ -340,7 +405,10 @@ async fn the_doctor_names_what_is_wrong() {
     other.chain_id = 4439;
     other.contract = Party::Stranger.address();
     std::fs::write(path, serde_json::to_vec(&other).unwrap()).unwrap();
-    assert_eq!(found(&submitter.run(&["doctor", "--deployment", path, "--json"]).json(), "contract"), "wrong");
+    assert_eq!(
+        found(&submitter.run(&["doctor", "--deployment", path, "--json"]).json(), "contract"),
+        "wrong"
+    );
     let nobody = submitter.run(&["recover", "--rpc", "http://127.0.0.1:9", "--json"]);
     assert_eq!(nobody.code, 3);
 }
