@@ -79,11 +79,22 @@ constraints! {
     Vram, "vram";
     /// As many of those have the compute capability asked for.
     ComputeCapability, "compute_capability";
-    /// All of that is free now.
+    /// Enough of it is free now.
     Free, "free";
 }
 
 impl Constraint {
+    /// What depends on the size of the node alone.
+    const SIZES: &'static [Self] = &[
+        Self::Cpu,
+        Self::Memory,
+        Self::Disk,
+        Self::Gpus,
+        Self::GpuModel,
+        Self::Vram,
+        Self::ComputeCapability,
+    ];
+
     /// Whether `node` meets this constraint of `ask`.
     #[must_use]
     pub fn is_met(self, ask: &Ask<'_>, node: &Node, moment: Moment) -> bool {
@@ -107,7 +118,8 @@ impl Constraint {
                 enough(want, offer.gpus.iter().filter(suited).count())
             }
             Self::ComputeCapability => enough(want, offer.gpus.iter().filter(|gpu| suits(want, gpu)).count()),
-            Self::Free => hold(ask.demand, node).is_some(),
+            // What is too small for the job is not in the way because others use it.
+            Self::Free => hold(ask.demand, node).is_some() || !Self::SIZES.iter().all(|size| size.is_met(ask, node, moment)),
         }
     }
 }

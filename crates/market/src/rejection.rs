@@ -1,7 +1,7 @@
 //! Why a command is refused. A refusal changes nothing.
 
 use gristmill_protocol::Address;
-use gristmill_protocol::api::JobState;
+use gristmill_protocol::api::{EscrowState, JobState};
 use gristmill_protocol::error::ErrorCode;
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
 use gristmill_protocol::money::Amount;
@@ -45,6 +45,8 @@ pub enum Rejection {
     WrongReceipt(&'static str),
     #[error("the job is {state}: this is not possible now", state = .state.as_str().replace('_', " "))]
     WrongState { state: JobState },
+    #[error("the contract cannot say this of a job that is {} on chain: events are missing, or of another contract", format!("{escrow:?}").to_lowercase())]
+    ImpossibleOnChain { escrow: EscrowState },
     #[error("nothing is due before {due_at:?}")]
     NotDue { due_at: Option<Timestamp> },
 }
@@ -66,7 +68,7 @@ impl Rejection {
             Self::TooManyHeld { .. } => ErrorCode::InvalidRequest,
             Self::StaleAttempt { .. } | Self::WrongToken => ErrorCode::StaleAttempt,
             Self::WrongReceipt(_) => ErrorCode::InvalidReceipt,
-            Self::WrongState { .. } | Self::NotDue { .. } => ErrorCode::Conflict,
+            Self::WrongState { .. } | Self::NotDue { .. } | Self::ImpossibleOnChain { .. } => ErrorCode::Conflict,
         }
     }
 }

@@ -25,6 +25,9 @@ pub(super) fn apply(draft: &mut Draft<'_>, event: ChainEvent, token: LeaseToken)
     let ChainEvent { job: id, position, at_s, fact } = event;
     match draft.find_job(id) {
         Some(job) if position <= job.escrow_at => return Ok(Reply::Unchanged),
+        Some(job) if !can_follow(&job.escrow, &fact) => {
+            return Err(Rejection::ImpossibleOnChain { escrow: job.escrow.name() });
+        }
         Some(_) => {}
         None if matches!(fact, Fact::Opened { .. }) => {}
         None => return Err(Rejection::UnknownJob(id)),
@@ -49,6 +52,32 @@ pub(super) fn apply(draft: &mut Draft<'_>, event: ChainEvent, token: LeaseToken)
     pursue(draft, id, Occasion::Change)?;
     match_job(draft, id, token)?;
     Ok(Reply::Job { state: draft.job(id)?.state.name() })
+}
+
+/// Whether the contract can say this next. If not, it is not the contract that speaks, or an event was lost: then
+/// nothing is believed, least of all about a job that has ended.
+fn can_follow(escrow: &Escrow, fact: &Fact) -> bool {
+    match *fact {
+        Fact::Opened { .. } => *escrow == Escrow::None,
+        Fact::Cancelled { .. } => matches!(escrow, Escrow::None | Escrow::Open),
+        // A lease that has run out is ended by an event of its own.
+        Fact::Assigned { .. } => *escrow == Escrow::Open,
+        Fact::CalledIn { attempt, .. }
+        | Fact::Renewed { attempt, .. }
+        | Fact::Released { attempt }
+        | Fact::Lapsed { attempt }
+        | Fact::Published { attempt, .. } => is_assigned(escrow, attempt),
+        Fact::Settled { attempt, .. } => {
+            is_assigned(escrow, attempt)
+                || matches!(escrow, Escrow::Published { attempt: published, .. } if *published == attempt)
+        }
+        Fact::Paid { .. } => matches!(escrow, Escrow::Held { .. } | Escrow::Published { .. }),
+        Fact::Refunded { .. } => matches!(escrow, Escrow::Open | Escrow::Assigned { .. }),
+    }
+}
+
+fn is_assigned(escrow: &Escrow, number: AttemptNumber) -> bool {
+    matches!(escrow, Escrow::Assigned { attempt, .. } if *attempt == number)
 }
 
 /// The submitter withdrew the job on chain, or forbade it before it was opened.
@@ -126,9 +155,7 @@ fn assigned(
 
 fn called_in(draft: &mut Draft<'_>, id: JobId, number: AttemptNumber, end_s: u64) -> Result<(), Rejection> {
     let job = draft.job_mut(id)?;
-    if let Escrow::Assigned { attempt, lease_end_s, called_in, .. } = &mut job.escrow
-        && *attempt == number
-    {
+    if let Escrow::Assigned { lease_end_s, called_in, .. } = &mut job.escrow {
         (*lease_end_s, *called_in) = (end_s, true);
     }
     if job.state == (State::Assigned { attempt: number }) {
@@ -147,9 +174,7 @@ fn renewed(
     at_s: u64,
 ) -> Result<(), Rejection> {
     let job = draft.job_mut(id)?;
-    if let Escrow::Assigned { attempt, lease_end_s, renewed_at_s, called_in, .. } = &mut job.escrow
-        && *attempt == number
-    {
+    if let Escrow::Assigned { lease_end_s, renewed_at_s, called_in, .. } = &mut job.escrow {
         (*lease_end_s, *renewed_at_s, *called_in) = (end_s, at_s, false);
     }
     if job.state == (State::CallingIn { attempt: number }) {

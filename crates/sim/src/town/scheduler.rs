@@ -144,8 +144,11 @@ impl Town {
         let outcome = gristmill_market::decide(world, asked, now);
         self.stats.commands += 1;
         self.note(|| format!("{command:?}\n                → {outcome:?}"));
-        if outcome.is_err() {
+        if let Err(rejection) = &outcome {
             self.stats.rejected += 1;
+            if matches!(rejection, gristmill_market::Rejection::ImpossibleOnChain { .. }) {
+                return Err(format!("{command:?}: {rejection}"));
+            }
             if self.plant == Some(Plant::SavedRejection)
                 && let Some(job) = command.job().and_then(|id| world.jobs.get_mut(&id))
             {
