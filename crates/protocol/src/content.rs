@@ -75,7 +75,7 @@ pub use car::{CarReader, CarWriter, ImportedCar, WrittenCar, read_car, write_car
 pub use cid::Cid;
 pub use dir_store::{DirStore, Durability};
 pub use directory::{DirEntry, list, resolve};
-pub use error::{ContentError, Limit};
+pub use error::{ContentError, Limit, StoreAction};
 pub use export::{Exported, export};
 pub use fetch::{Fetch, blocks, missing};
 pub use manifest::{Manifest, ManifestFile};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::{ContentError, Limit, Limits, Result};
+use super::{ContentError, Limit, Limits, Result, StoreAction};
 
 pub(super) const RAW: u64 = 0x55;
 pub(super) const DAG_PB: u64 = 0x70;
@@ -130,12 +130,15 @@ pub fn check_cid(cid: &Cid) -> Result<()> {
     match (cid.hash().code(), usize::from(cid.hash().size())) {
         (SHA2_256, 32) | (IDENTITY, 0..=IDENTITY_BYTES_MAX) => {}
         (code, size) => {
-            return Err(ContentError::UnsupportedHash { cid: *cid, hash: hash_name(code, size) });
+            return Err(ContentError::UnsupportedHash {
+                cid: *cid,
+                hash: hash_name(code, size).into(),
+            });
         }
     }
     match cid.codec() {
         RAW | DAG_PB => Ok(()),
-        codec => Err(ContentError::UnsupportedCodec { cid: *cid, codec: codec_name(codec) }),
+        codec => Err(ContentError::UnsupportedCodec { cid: *cid, codec: codec_name(codec).into() }),
     }
 }
 
@@ -185,7 +188,7 @@ pub fn load(store: &dyn BlockStore, cid: &Cid) -> Result<Vec<u8>> {
     }
     let bytes = store
         .get(cid)
-        .map_err(|source| ContentError::Store { doing: "read", cid: *cid, source })?
+        .map_err(|source| ContentError::Store { doing: StoreAction::Read, cid: *cid, source })?
         .ok_or(ContentError::MissingBlock { cid: *cid })?;
     verify(cid, &bytes)?;
     Ok(bytes)
@@ -211,7 +214,7 @@ pub(super) fn put(store: &dyn BlockStore, cid: &Cid, bytes: &[u8]) -> Result<()>
         return Ok(());
     }
     store.put(cid, bytes).map_err(|source| ContentError::Store {
-        doing: "write",
+        doing: StoreAction::Write,
         cid: *cid,
         source,
     })
@@ -223,7 +226,11 @@ pub(super) fn size(store: &dyn BlockStore, cid: &Cid) -> Result<Option<u64>> {
     if let Some(inline) = inline_bytes(cid) {
         return Ok(Some(inline.len() as u64));
     }
-    store.size(cid).map_err(|source| ContentError::Store { doing: "find", cid: *cid, source })
+    store.size(cid).map_err(|source| ContentError::Store {
+        doing: StoreAction::Find,
+        cid: *cid,
+        source,
+    })
 }
 
 /// The CIDv1 of the raw block with this hash: how canonical JSON (a job spec, a manifest) is found in a content store.

@@ -73,7 +73,9 @@ impl DeadEnd {
     pub(super) fn at(self, uri: &ContentUri, index: usize) -> ContentError {
         let path = |end: usize| uri.path()[..end].join("/");
         match self {
-            Self::Absent => ContentError::NotFound { root: *uri.root(), path: path(index + 1) },
+            Self::Absent => {
+                ContentError::NotFound { root: *uri.root(), path: path(index + 1).into() }
+            }
             Self::NotADirectory => ContentError::WrongKind {
                 path: if index == 0 { uri.root().to_string() } else { path(index) },
                 wanted: "directory",

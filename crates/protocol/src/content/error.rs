@@ -57,7 +57,7 @@ pub enum ContentError {
     /// The block store failed.
     #[error("the block store cannot {doing} block {cid}")]
     Store {
-        doing: &'static str,
+        doing: StoreAction,
         cid: Cid,
         #[source]
         source: io::Error,
@@ -78,16 +78,16 @@ pub enum ContentError {
     #[error(
         "{cid} is hashed with {hash}; only sha2-256 and identity of at most 64 bytes are accepted"
     )]
-    UnsupportedHash { cid: Cid, hash: String },
+    UnsupportedHash { cid: Cid, hash: Box<str> },
     /// Only raw and dag-pb blocks hold files.
     #[error("{cid} holds {codec}; only raw and dag-pb blocks hold files")]
-    UnsupportedCodec { cid: Cid, codec: String },
+    UnsupportedCodec { cid: Cid, codec: Box<str> },
     /// The text is not an `ipfs://` address.
     #[error("`{text}` is not an ipfs:// address: {reason}")]
     InvalidUri { text: String, reason: String },
     /// A block claims to be a UnixFS node and is not.
     #[error("block {cid} is not a valid UnixFS node: {reason}")]
-    InvalidNode { cid: Cid, reason: String },
+    InvalidNode { cid: Cid, reason: Box<str> },
     /// A link's name cannot be the name of a file.
     #[error("`{}` in `{directory}` cannot be the name of a file: {reason}", name.escape_debug())]
     InvalidName { directory: String, name: String, reason: &'static str },
@@ -111,7 +111,7 @@ pub enum ContentError {
     Changed { path: String },
     /// No such path in the content.
     #[error("there is no `{path}` in {root}")]
-    NotFound { root: Cid, path: String },
+    NotFound { root: Cid, path: Box<str> },
     /// A path goes on below a file, or a directory was given where a file is needed.
     #[error("`{path}` is not a {wanted}")]
     WrongKind { path: String, wanted: &'static str },
@@ -129,6 +129,27 @@ pub enum ContentError {
     InvalidManifest { reason: String },
 }
 
+/// What a block store was asked to do with a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreAction {
+    Find,
+    Read,
+    Write,
+}
+
+impl fmt::Display for StoreAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Find => "find",
+            Self::Read => "read",
+            Self::Write => "write",
+        })
+    }
+}
+
+// Results are moved through every call: an error as large as its CID and two words is large enough.
+const _: () = assert!(size_of::<ContentError>() < 128);
+
 impl ContentError {
     pub(super) fn io(
         doing: &'static str,
@@ -138,7 +159,7 @@ impl ContentError {
         move |source| Self::Io { doing, path, source }
     }
 
-    pub(super) fn node(cid: &Cid, reason: impl Into<String>) -> Self {
+    pub(super) fn node(cid: &Cid, reason: impl Into<Box<str>>) -> Self {
         Self::InvalidNode { cid: *cid, reason: reason.into() }
     }
 }
