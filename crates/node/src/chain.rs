@@ -1,285 +1,208 @@
-//! The chain through the node's own RPC endpoint: what it believes about money, and the few transactions that it pays
-//! itself.
+//! The chain through the node's own RPC endpoint: what the contract says of a job, and the few transactions that a
+//! node pays itself. About money the node believes this, and not the scheduler.
 
 use std::time::Duration;
 
-use alloy::contract::Error as ContractError;
-use alloy::network::Ethereum;
-use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, ProviderBuilder};
-use gristmill_protocol::api::EscrowState;
-use gristmill_protocol::contracts::{IJobMarket, JobMarket};
-use gristmill_protocol::ids::{JobId, TxHash};
+use alloy::eips::BlockId;
+use alloy::network::EthereumWallet;
+use alloy::primitives::{Address, U256};
+use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::rpc::types::BlockNumberOrTag;
+use gristmill_protocol::api::AttemptRef;
+use gristmill_protocol::contracts::{JobMarket, escrow_state};
+use gristmill_protocol::ids::{NodeId, ReceiptHash, TxHash};
 use gristmill_protocol::signing::{CompactSignature, Domain, Message};
 use gristmill_protocol::terms::Terms;
-use gristmill_protocol::{Address, B256};
 use tokio::sync::Mutex;
 
-use crate::agent::{Record, Slot, Verb};
+use crate::agent::Seen;
 use crate::key::NodeKey;
 
-/// How long one question to the RPC endpoint may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a transaction may take to be mined before the node looks again.
-const MINED_TIMEOUT: Duration = Duration::from_secs(120);
-/// Bit of the slot's flags: the node was called in.
+/// The flag of the contract's slot that says that the node was called in.
 const FLAG_CALLED_IN: u8 = 1;
-/// How far behind the own clock a renewal is dated where blocks are rare, so that no block finds it in the future.
-const RENEW_MARGIN_SECONDS: u64 = 2;
+/// The chain charges a tenth of unused gas, so limits are tight: the estimate and a twentieth.
+const GAS_PERCENT: u64 = 105;
+const RPC_TIMEOUT: Duration = Duration::from_secs(20);
+const MINED_TIMEOUT: Duration = Duration::from_secs(120);
 
-#[derive(Debug, thiserror::Error)]
-pub enum ChainError {
-    #[error("the RPC endpoint cannot be used: {0}")]
-    Rpc(String),
-    #[error("the RPC endpoint did not answer within {} s", REQUEST_TIMEOUT.as_secs())]
-    Timeout,
-    #[error("the RPC endpoint is on chain {actual}; the configuration names chain {wanted}")]
-    WrongChain { wanted: u64, actual: u64 },
-    #[error("there is no JobMarket contract at {0}; check chain.contract in the configuration")]
-    NoContract(Address),
-    #[error("the contract would refuse to {verb}: {reason}")]
-    Refused { verb: &'static str, reason: String },
-    #[error("the transaction {hash} to {verb} was not mined within {} s; it may still be", MINED_TIMEOUT.as_secs())]
-    NotMined { verb: &'static str, hash: TxHash },
-    #[error("the transaction {hash} to {verb} was reverted")]
-    Reverted { verb: &'static str, hash: TxHash },
-    #[error("the job has no signed result yet")]
-    NoResult,
-}
-
-/// What the chain says about the node itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Enrollment {
-    /// The zero address while nobody has enrolled the node.
-    pub provider: Address,
-    pub revoked: bool,
-}
-
-/// A mined transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mined {
-    pub hash: TxHash,
-    pub gas_used: u64,
-}
-
-/// One JobMarket contract, seen through one RPC endpoint.
+/// The contract, called as this node.
 pub struct Chain {
     provider: DynProvider,
     market: JobMarket::JobMarketInstance<DynProvider>,
-    key: NodeKey,
     domain: Domain,
-    /// Transactions leave one after another, so that each finds its nonce free.
+    key: NodeKey,
+    /// Transactions of one key follow each other, or two would take the same nonce.
     sending: Mutex<()>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    #[error("`{0}` is not an RPC endpoint: write http://host:port or https://host")]
+    InvalidUrl(String),
+    #[error("the RPC endpoint does not answer: {0}")]
+    Unreachable(String),
+    #[error("the RPC endpoint is on chain {found}, but the configuration says {expected}")]
+    WrongChain { found: u64, expected: u64 },
+    #[error("there is no contract at {0} on this chain")]
+    NoContract(Address),
+    #[error("the contract refuses to {verb}: {reason}")]
+    Refused { verb: &'static str, reason: String },
+    #[error("the transaction {hash} to {verb} was mined and reverted")]
+    Reverted { verb: &'static str, hash: TxHash },
+    #[error("the contract's answer makes no sense: {0}")]
+    Nonsense(String),
+}
+
+fn unreachable(error: impl std::fmt::Display) -> ChainError {
+    ChainError::Unreachable(error.to_string())
 }
 
 impl Chain {
     pub fn new(rpc_url: &str, domain: Domain, key: NodeKey) -> Result<Self, ChainError> {
-        let url = rpc_url.parse().map_err(|error| ChainError::Rpc(format!("`{rpc_url}`: {error}")))?;
-        let provider = ProviderBuilder::default()
+        let invalid = || ChainError::InvalidUrl(rpc_url.to_owned());
+        let url: reqwest::Url = rpc_url.parse().map_err(|_| invalid())?;
+        let http = reqwest::Client::builder().timeout(RPC_TIMEOUT).build().map_err(|_| invalid())?;
+        let wallet = EthereumWallet::from(key.signer());
+        // The nonce is asked of the chain each time: a cached one does not recover from a dropped transaction.
+        let provider = ProviderBuilder::new()
+            .disable_recommended_fillers()
             .with_simple_nonce_management()
             .with_gas_estimation()
             .with_chain_id(domain.chain_id)
-            .wallet(key.signer())
-            .connect_http(url)
+            .wallet(wallet)
+            .connect_reqwest(http, url)
             .erased();
         let market = JobMarket::new(domain.contract, provider.clone());
-        Ok(Self { provider, market, key, domain, sending: Mutex::new(()) })
+        Ok(Self { provider, market, domain, key, sending: Mutex::new(()) })
     }
 
-    /// Makes sure that chain and contract are the configured ones: a signature for another domain would be worthless.
+    /// Makes sure that the endpoint is on the right chain and that the contract is there.
     pub async fn check(&self) -> Result<(), ChainError> {
-        let actual = within(async { self.provider.get_chain_id().await.map_err(rpc) }).await?;
-        if actual != self.domain.chain_id {
-            return Err(ChainError::WrongChain { wanted: self.domain.chain_id, actual });
+        let found = self.provider.get_chain_id().await.map_err(unreachable)?;
+        if found != self.domain.chain_id {
+            return Err(ChainError::WrongChain { found, expected: self.domain.chain_id });
         }
-        let code = within(async { self.provider.get_code_at(self.domain.contract).await.map_err(rpc) }).await?;
+        let code = self.provider.get_code_at(self.domain.contract).await.map_err(unreachable)?;
         if code.is_empty() {
             return Err(ChainError::NoContract(self.domain.contract));
         }
-        // A contract that hashes the sample to another id is no JobMarket of this domain.
-        let sample = sample_terms();
-        let id: B256 = within(async {
-            self.market.jobId((&sample).into()).call().await.map_err(|error| ChainError::Rpc(error.to_string()))
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    /// The time of the newest block, in unix seconds.
+    pub async fn now(&self) -> Result<u64, ChainError> {
+        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await.map_err(unreachable)?;
+        block.map(|block| block.header.timestamp).ok_or_else(|| ChainError::Nonsense("it has no block".into()))
+    }
+
+    /// What the contract says of a job now.
+    pub async fn look(&self, terms: &Terms) -> Result<Seen, ChainError> {
+        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await.map_err(unreachable)?;
+        let block = block.ok_or_else(|| ChainError::Nonsense("it has no block".into()))?;
+        let at = BlockId::hash(block.header.hash);
+        let id = terms.id(&self.domain);
+        let slot = self.market.job(id.0).block(at).call().await.map_err(unreachable)?;
+        let state = escrow_state(slot.state)
+            .ok_or_else(|| ChainError::Nonsense(format!("state {}", slot.state)))?;
+        let (changed_at, assigned_at) = (slot.at.to::<u64>(), slot.assignedAt.to::<u64>());
+        let called_in = slot.flags & FLAG_CALLED_IN != 0;
+        let lease = if called_in { terms.grace_seconds } else { terms.lease_seconds };
+        let lease_end = changed_at
+            .saturating_add(lease.into())
+            .min(assigned_at.saturating_add(terms.attempt_seconds.into()));
+        Ok(Seen {
+            state,
+            node: slot.node,
+            attempt: slot.attempt,
+            lease_end,
+            called_in,
+            assigned_at,
+            at: changed_at,
+            now: block.header.timestamp,
         })
-        .await
-        .map_err(|error| match error {
-            ChainError::Timeout => ChainError::Timeout,
-            _ => ChainError::NoContract(self.domain.contract),
-        })?;
-        if id == sample.id(&self.domain).0 { Ok(()) } else { Err(ChainError::NoContract(self.domain.contract)) }
     }
 
-    /// The time of the newest block.
-    pub async fn now_seconds(&self) -> Result<u64, ChainError> {
-        let block = within(async { self.provider.get_block(Default::default()).await.map_err(rpc) }).await?;
-        block.map(|block| block.header.timestamp).ok_or_else(|| ChainError::Rpc("it has no blocks".into()))
+    /// The provider whose wallet enrolled this node, if any did and has not revoked it.
+    pub async fn provider_of(&self, node: NodeId) -> Result<Option<Address>, ChainError> {
+        let answer = self.market.node(node.0).call().await.map_err(unreachable)?;
+        Ok((!answer.provider.is_zero() && !answer.revoked).then_some(answer.provider))
     }
 
-    /// The slot of a job as the newest block has it.
-    pub async fn slot(&self, job: JobId) -> Result<Slot, ChainError> {
-        let job = within(async { self.market.job(job.0).call().await.map_err(contract) }).await?;
-        Ok(Slot {
-            state: escrow_state(job._0).ok_or_else(|| ChainError::Rpc(format!("it knows a job state {}", job._0)))?,
-            node: job._1,
-            at: job.at.to(),
-            assigned_at: job.assignedAt.to(),
-            attempt: job.attempt,
-            called_in: job.flags & FLAG_CALLED_IN != 0,
-        })
-    }
-
-    pub async fn enrollment(&self) -> Result<Enrollment, ChainError> {
-        let node = self.key.id().0;
-        let node = within(async { self.market.node(node).call().await.map_err(contract) }).await?;
-        Ok(Enrollment { provider: node.provider, revoked: node.revoked })
-    }
-
-    /// Whether the provider lets this scheduler assign jobs to its nodes.
-    pub async fn is_approved(&self, provider: Address, scheduler: Address, token: Address) -> Result<bool, ChainError> {
-        let approval =
-            within(async { self.market.approval(provider, scheduler, token).call().await.map_err(contract) }).await?;
-        Ok(approval.approved)
+    pub async fn is_approved(
+        &self,
+        provider: Address,
+        scheduler: Address,
+        token: Address,
+    ) -> Result<bool, ChainError> {
+        Ok(self.market.approval(provider, scheduler, token).call().await.map_err(unreachable)?.approved)
     }
 
     /// What the node has for gas.
-    pub async fn gas_balance_wei(&self) -> Result<u128, ChainError> {
-        let node = self.key.id().0;
-        let balance = within(async { self.provider.get_balance(node).await.map_err(rpc) }).await?;
-        Ok(balance.saturating_to())
+    pub async fn balance(&self) -> Result<U256, ChainError> {
+        self.provider.get_balance(self.key.id().0).await.map_err(unreachable)
     }
 
-    /// Sends one of the node's own verbs and waits until it is mined.
-    pub async fn send(&self, record: &Record, verb: Verb) -> Result<Mined, ChainError> {
-        let terms = &record.assignment.terms;
-        match verb {
-            Verb::Renew => self.renew(record).await,
-            Verb::Publish => {
-                let signed = record.phase.signed().ok_or(ChainError::NoResult)?;
-                self.publish(terms, signed.receipt.hash().0, &signed.signature).await
-            }
-            Verb::Claim => self.claim(terms).await,
-        }
-    }
-
-    async fn renew(&self, record: &Record) -> Result<Mined, ChainError> {
-        let _one = self.sending.lock().await;
-        let terms: IJobMarket::Terms = (&record.assignment.terms).into();
-        let newest = self.now_seconds().await?;
-        // The newest block's time is never in the future, but where blocks are rare it may be as old as the last
-        // renewal; the node's own clock is right unless chain and clock disagree. The contract says which one holds.
-        let own = unix_seconds().saturating_sub(RENEW_MARGIN_SECONDS);
-        let mut refusal = ChainError::Timeout;
-        for issued_at in [own.max(newest), newest] {
-            let message =
-                Message::Renew { job_id: record.assignment.job_id, attempt: record.assignment.attempt, issued_at };
-            let signature = self.key.sign(&self.domain, &message);
-            let issued_at = alloy::primitives::aliases::U40::saturating_from(issued_at);
-            let call = self.market.renew(terms.clone(), issued_at, (&signature).into());
-            match within(async { call.estimate_gas().await.map_err(|error| refused("renew", error)) }).await {
-                Ok(_) => {
-                    let sent = within(async { call.send().await.map_err(|error| refused("renew", error)) }).await?;
-                    return mined("renew", sent).await;
-                }
-                Err(error) => refusal = error,
-            }
-        }
-        Err(refusal)
-    }
-
-    async fn publish(&self, terms: &Terms, receipt: B256, signature: &CompactSignature) -> Result<Mined, ChainError> {
-        let _one = self.sending.lock().await;
-        let call = self.market.publish(terms.into(), receipt, signature.into());
-        let sent = within(async { call.send().await.map_err(|error| refused("publish", error)) }).await?;
-        mined("publish", sent).await
-    }
-
-    async fn claim(&self, terms: &Terms) -> Result<Mined, ChainError> {
-        let _one = self.sending.lock().await;
-        let call = self.market.claim(terms.into());
-        let sent = within(async { call.send().await.map_err(|error| refused("claim", error)) }).await?;
-        mined("claim", sent).await
-    }
-
-    /// Gives an attempt back without a scheduler.
-    pub async fn release(&self, record: &Record) -> Result<Mined, ChainError> {
-        let _one = self.sending.lock().await;
-        let message = Message::Release { job_id: record.assignment.job_id, attempt: record.assignment.attempt };
+    /// Says that the node lives and goes on.
+    pub async fn renew(&self, terms: &Terms, held: &AttemptRef) -> Result<TxHash, ChainError> {
+        // The chain's own clock counts: a renewal from the future is refused.
+        let issued_at = self.now().await?;
+        let message = Message::Renew { job_id: held.job_id, attempt: held.attempt, issued_at };
         let signature = self.key.sign(&self.domain, &message);
-        let call = self.market.release((&record.assignment.terms).into(), (&signature).into());
-        let sent = within(async { call.send().await.map_err(|error| refused("release", error)) }).await?;
-        mined("release", sent).await
+        let issued_at = alloy::primitives::aliases::U40::from(issued_at);
+        self.send("renew", self.market.renew(terms.into(), issued_at, (&signature).into())).await
+    }
+
+    /// Gives the attempt back.
+    pub async fn release(&self, terms: &Terms, held: &AttemptRef) -> Result<TxHash, ChainError> {
+        let message = Message::Release { job_id: held.job_id, attempt: held.attempt };
+        let signature = self.key.sign(&self.domain, &message);
+        self.send("release", self.market.release(terms.into(), (&signature).into())).await
+    }
+
+    /// Puts a result on chain without the scheduler.
+    pub async fn publish(
+        &self,
+        terms: &Terms,
+        receipt_hash: ReceiptHash,
+        signature: &CompactSignature,
+    ) -> Result<TxHash, ChainError> {
+        self.send("publish", self.market.publish(terms.into(), receipt_hash.0, signature.into())).await
+    }
+
+    /// Pays out what was held or published, after its window.
+    pub async fn claim(&self, terms: &Terms) -> Result<TxHash, ChainError> {
+        self.send("claim", self.market.claim(terms.into())).await
+    }
+
+    async fn send<D: alloy::contract::CallDecoder>(
+        &self,
+        verb: &'static str,
+        call: alloy::contract::CallBuilder<&DynProvider, D>,
+    ) -> Result<TxHash, ChainError> {
+        let _one_at_a_time = self.sending.lock().await;
+        let refused = |error: alloy::contract::Error| refusal(verb, &error);
+        let gas = call.estimate_gas().await.map_err(refused)?;
+        let gas = gas.saturating_mul(GAS_PERCENT).div_ceil(100);
+        let pending = call.gas(gas).send().await.map_err(refused)?;
+        let receipt = pending
+            .with_timeout(Some(MINED_TIMEOUT))
+            .get_receipt()
+            .await
+            .map_err(unreachable)?;
+        let hash = TxHash(receipt.transaction_hash);
+        if receipt.status() { Ok(hash) } else { Err(ChainError::Reverted { verb, hash }) }
     }
 }
 
-async fn mined(verb: &'static str, sent: PendingTransactionBuilder<Ethereum>) -> Result<Mined, ChainError> {
-    let hash = TxHash(*sent.tx_hash());
-    let receipt = sent
-        .with_timeout(Some(MINED_TIMEOUT))
-        .get_receipt()
-        .await
-        .map_err(|_| ChainError::NotMined { verb, hash })?;
-    if receipt.status() { Ok(Mined { hash, gas_used: receipt.gas_used }) } else { Err(ChainError::Reverted { verb, hash }) }
-}
-
-async fn within<T>(question: impl Future<Output = Result<T, ChainError>>) -> Result<T, ChainError> {
-    tokio::time::timeout(REQUEST_TIMEOUT, question).await.unwrap_or(Err(ChainError::Timeout))
-}
-
-fn rpc(error: impl std::fmt::Display) -> ChainError {
-    ChainError::Rpc(error.to_string())
-}
-
-fn contract(error: ContractError) -> ChainError {
-    rpc(error)
-}
-
-/// The contract's own error, by name and numbers, where it gave one.
-fn refused(verb: &'static str, error: ContractError) -> ChainError {
+/// A refusal in the contract's own words where it has some.
+fn refusal(verb: &'static str, error: &alloy::contract::Error) -> ChainError {
     match error.as_decoded_interface_error::<JobMarket::JobMarketErrors>() {
-        Some(known) => ChainError::Refused { verb, reason: format!("{known:?}") },
-        None => rpc(error),
-    }
-}
-
-/// The contract's enum `State`.
-fn escrow_state(number: u8) -> Option<EscrowState> {
-    Some(match number {
-        0 => EscrowState::None,
-        1 => EscrowState::Open,
-        2 => EscrowState::Assigned,
-        3 => EscrowState::Held,
-        4 => EscrowState::Published,
-        5 => EscrowState::Disputed,
-        6 => EscrowState::Paid,
-        7 => EscrowState::Refunded,
-        8 => EscrowState::Cancelled,
-        _ => return None,
-    })
-}
-
-pub(crate) fn unix_seconds() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn sample_terms() -> Terms {
-    use gristmill_protocol::ids::SpecHash;
-    use gristmill_protocol::money::Amount;
-    Terms {
-        submitter: Address::repeat_byte(1),
-        scheduler: Address::repeat_byte(2),
-        arbiter: Address::repeat_byte(3),
-        token: Address::ZERO,
-        bounty: Amount(4),
-        fee: Amount(5),
-        bond: Amount(6),
-        dispute_bond: Amount(7),
-        deadline: 8,
-        lease_seconds: 9,
-        grace_seconds: 10,
-        attempt_seconds: 11,
-        hold_seconds: 12,
-        challenge_window: 13,
-        ruling_seconds: 14,
-        spec_hash: SpecHash(B256::repeat_byte(15)),
-        salt: B256::repeat_byte(16),
+        Some(reason) => ChainError::Refused { verb, reason: format!("{reason:?}") },
+        None => ChainError::Unreachable(error.to_string()),
     }
 }

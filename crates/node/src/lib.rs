@@ -12,8 +12,13 @@
 
 pub mod agent;
 pub mod chain;
+pub mod commands;
 pub mod config;
+pub mod content;
+pub mod driver;
 pub mod journal;
 pub mod key;
+pub mod runtime;
+pub mod session;
 pub mod spool;
 pub mod state_dir;

@@ -89,6 +89,12 @@ impl WorkDir {
         Ok(())
     }
 
+    /// Takes away what the program wrote.
+    pub fn empty_output(&self) -> io::Result<()> {
+        remove_tree(&self.output())?;
+        fs::create_dir(self.output())
+    }
+
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root

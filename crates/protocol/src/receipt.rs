@@ -45,6 +45,8 @@ pub enum Outcome {
     Limited { limit: Limit },
     /// It never started, for a reason that lies in the job: an input that cannot be had, an image that does not exist.
     NotStarted { reason: String },
+    /// It ended, and left an output that cannot be taken: a link, a device, more files than allowed.
+    OutputRefused { reason: String },
 }
 
 /// The limits that stop a program.
@@ -79,7 +81,7 @@ impl Outcome {
     pub fn is_success(&self) -> bool {
         match self {
             Self::Exited { exit_code } => *exit_code == 0,
-            Self::Limited { .. } | Self::NotStarted { .. } => false,
+            Self::Limited { .. } | Self::NotStarted { .. } | Self::OutputRefused { .. } => false,
         }
     }
 }
@@ -90,6 +92,7 @@ impl std::fmt::Display for Outcome {
             Self::Exited { exit_code } => write!(f, "exited with code {exit_code}"),
             Self::Limited { limit } => write!(f, "stopped by its {} limit", limit.as_str().replace('_', " ")),
             Self::NotStarted { reason } => write!(f, "never started: {reason}"),
+            Self::OutputRefused { reason } => write!(f, "left an output that is refused: {reason}"),
         }
     }
 }

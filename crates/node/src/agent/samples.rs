@@ -1,37 +1,40 @@
-//! Examples for the tests of this crate.
+//! Records for tests.
 
-use gristmill_protocol::api::{Assignment, Offer};
-use gristmill_protocol::ids::{AttemptNumber, LeaseToken, NodeId};
+use gristmill_protocol::Address;
+use gristmill_protocol::api::{Assignment, EscrowState, Offer};
+use gristmill_protocol::ids::{AttemptNumber, LeaseToken};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
 use gristmill_protocol::signing::{CompactSignature, Domain};
 use gristmill_protocol::spec::{JobSpec, RuntimeKind};
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
-use gristmill_protocol::{Address, B256};
 
-use super::{Phase, Record, Rules, SignedReceipt};
+use super::{Phase, Record, Rules, Seen, SignedReceipt};
 
-pub(crate) const NODE: Address = Address::repeat_byte(0x11);
-pub(crate) const SCHEDULER: Address = Address::repeat_byte(0x22);
-/// When the sample job was assigned, in unix seconds.
-pub(crate) const START: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_790_000_000;
+pub(crate) const DEADLINE: u64 = NOW + 7200;
+const SPEC: &str = r#"{"version":1,"name":"sample","runtime":{"kind":"wasm","module":"bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"},"max_run_seconds":600}"#;
+
+pub(crate) fn domain() -> Domain {
+    Domain { chain_id: 4439, contract: Address::repeat_byte(0xcc) }
+}
 
 pub(crate) fn rules() -> Rules {
     Rules {
-        domain: Domain { chain_id: 4439, contract: Address::repeat_byte(0xcc) },
-        node: NODE,
-        schedulers: vec![SCHEDULER],
-        arbiters: vec![SCHEDULER],
+        domain: domain(),
+        node: Address::repeat_byte(0x11),
+        schedulers: vec![Address::repeat_byte(0x22)],
+        arbiters: vec![Address::repeat_byte(0x22)],
         offer: Offer {
             runtimes: vec![RuntimeKind::Wasm],
             cpu_millis: 2000,
             memory_bytes: 1 << 30,
-            disk_bytes: 1 << 30,
+            disk_bytes: 1 << 31,
             gpus: Vec::new(),
-            price_floor: Amount(90),
+            price_floor: Amount(10),
             token: Address::ZERO,
-            max_run_seconds: 600,
+            max_run_seconds: 3600,
             log_bytes_max: 1 << 20,
         },
         escrow_wait_ms: 60_000,
@@ -41,47 +44,29 @@ pub(crate) fn rules() -> Rules {
     }
 }
 
-pub(crate) fn spec() -> JobSpec {
-    let json = r#"{
-        "version": 1, "name": "sample", "max_run_seconds": 300,
-        "runtime": {"kind": "wasm", "module": "bafkreihzjsutuqv2sdmdorigtxyhudkknxaoeqcvfxagscnskh4oiawmni"},
-        "resources": {"memory_bytes": 67108864, "disk_bytes": 16777216}
-    }"#;
-    JobSpec::from_json(json.as_bytes()).expect("the sample is valid")
-}
-
 pub(crate) fn assignment() -> Assignment {
-    assignment_of(spec(), |_| {})
-}
-
-pub(crate) fn assignment_of(spec: JobSpec, change: impl FnOnce(&mut Terms)) -> Assignment {
-    let mut terms = Terms {
+    let spec = JobSpec::from_json(SPEC.as_bytes()).unwrap();
+    let terms = Terms {
         submitter: Address::repeat_byte(0x33),
-        scheduler: SCHEDULER,
-        arbiter: SCHEDULER,
+        scheduler: Address::repeat_byte(0x22),
+        arbiter: Address::repeat_byte(0x22),
         token: Address::ZERO,
-        bounty: Amount(100),
-        fee: Amount(5),
+        bounty: Amount(1000),
+        fee: Amount(50),
         bond: Amount::ZERO,
         dispute_bond: Amount::ZERO,
-        deadline: START + 7200,
-        lease_seconds: 1200,
+        deadline: DEADLINE,
+        lease_seconds: 3600,
         grace_seconds: 120,
-        attempt_seconds: 6000,
-        hold_seconds: 0,
+        attempt_seconds: 86_400,
+        hold_seconds: 600,
         challenge_window: 3600,
-        ruling_seconds: 3600,
+        ruling_seconds: 7200,
         spec_hash: spec.hash(),
-        salt: B256::ZERO,
+        salt: gristmill_protocol::B256::ZERO,
     };
-    change(&mut terms);
-    Assignment {
-        job_id: terms.id(&rules().domain),
-        attempt: AttemptNumber(1),
-        lease_token: LeaseToken::default(),
-        terms,
-        spec,
-    }
+    let job_id = terms.id(&domain());
+    Assignment { job_id, attempt: AttemptNumber(2), lease_token: LeaseToken::default(), terms, spec }
 }
 
 pub(crate) fn record(phase: Phase) -> Record {
@@ -90,22 +75,34 @@ pub(crate) fn record(phase: Phase) -> Record {
 
 pub(crate) fn signed(outcome: Outcome) -> Box<SignedReceipt> {
     let assignment = assignment();
-    Box::new(SignedReceipt {
-        receipt: Receipt {
-            version: RECEIPT_VERSION,
-            job_id: assignment.job_id,
-            attempt: assignment.attempt,
-            node: NodeId(NODE),
-            spec_hash: assignment.terms.spec_hash,
-            outcome,
-            output_cid: "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354".into(),
-            manifest_hash: Default::default(),
-            output_bytes: 0,
-            started_at_ms: Timestamp(START * 1000),
-            finished_at_ms: Timestamp(START * 1000 + 5),
-            fuel_used: None,
-            log_bytes: 0,
-        },
-        signature: CompactSignature([7; 64]),
-    })
+    let receipt = Receipt {
+        version: RECEIPT_VERSION,
+        job_id: assignment.job_id,
+        attempt: assignment.attempt,
+        node: gristmill_protocol::ids::NodeId(rules().node),
+        spec_hash: assignment.terms.spec_hash,
+        outcome,
+        output_cid: "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".into(),
+        manifest_hash: gristmill_protocol::ids::ManifestHash::default(),
+        output_bytes: 0,
+        started_at_ms: Timestamp(1),
+        finished_at_ms: Timestamp(2),
+        fuel_used: None,
+        log_bytes: 0,
+    };
+    Box::new(SignedReceipt { receipt, signature: CompactSignature([0; 64]) })
+}
+
+/// The contract says that the attempt is this node's, and that the lease has just begun.
+pub(crate) fn mine() -> Seen {
+    Seen {
+        state: EscrowState::Assigned,
+        node: rules().node,
+        attempt: 2,
+        lease_end: NOW + 3600,
+        called_in: false,
+        assigned_at: NOW,
+        at: NOW,
+        now: NOW,
+    }
 }

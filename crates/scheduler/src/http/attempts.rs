@@ -136,7 +136,7 @@ fn check_receipt(receipt: &Receipt, speaker: &Speaker, spec_hash: SpecHash) -> R
         return invalid(format!("the receipt's `output_cid` is not a CID: {error}"));
     }
     match &receipt.outcome {
-        Outcome::NotStarted { reason } => check_reason(reason),
+        Outcome::NotStarted { reason } | Outcome::OutputRefused { reason } => check_reason(reason),
         Outcome::Exited { .. } | Outcome::Limited { .. } => Ok(()),
     }
 }
