@@ -80,21 +80,58 @@ pub struct ChainEvent {
 }
 
 /// What the contract says has happened. Events are final, in order, and may come twice.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once from a driver to the rules, never kept in numbers"
+)]
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Fact {
     /// `spec` where the store has it.
-    Opened { terms: Terms, spec: Option<KnownSpec> },
-    Cancelled { amount: Amount },
-    Assigned { node: NodeId, provider: Address, attempt: AttemptNumber },
-    CalledIn { attempt: AttemptNumber, lease_end_s: u64 },
-    Renewed { attempt: AttemptNumber, lease_end_s: u64 },
-    Released { attempt: AttemptNumber },
-    Lapsed { attempt: AttemptNumber },
-    Settled { node: NodeId, attempt: AttemptNumber, receipt_hash: ReceiptHash },
-    Published { node: NodeId, attempt: AttemptNumber, receipt_hash: ReceiptHash },
-    Paid { provider: Address, amount: Amount, fee: Amount },
-    Refunded { amount: Amount },
+    Opened {
+        terms: Terms,
+        spec: Option<KnownSpec>,
+    },
+    Cancelled {
+        amount: Amount,
+    },
+    Assigned {
+        node: NodeId,
+        provider: Address,
+        attempt: AttemptNumber,
+    },
+    CalledIn {
+        attempt: AttemptNumber,
+        lease_end_s: u64,
+    },
+    Renewed {
+        attempt: AttemptNumber,
+        lease_end_s: u64,
+    },
+    Released {
+        attempt: AttemptNumber,
+    },
+    Lapsed {
+        attempt: AttemptNumber,
+    },
+    Settled {
+        node: NodeId,
+        attempt: AttemptNumber,
+        receipt_hash: ReceiptHash,
+    },
+    Published {
+        node: NodeId,
+        attempt: AttemptNumber,
+        receipt_hash: ReceiptHash,
+    },
+    Paid {
+        provider: Address,
+        amount: Amount,
+        fee: Amount,
+    },
+    Refunded {
+        amount: Amount,
+    },
 }
 
 /// Names an intent that was planned.
@@ -123,8 +160,13 @@ impl Command {
             | Self::JobDue { job, .. } => Some(*job),
             Self::Chain { event, .. } => Some(event.job),
             Self::IntentFailed { intent, .. } => Some(intent.job),
-            Self::Start { speaker } | Self::Report { speaker, .. } | Self::Release { speaker, .. } => Some(speaker.job),
-            Self::RegisterNode { .. } | Self::NodeStanding { .. } | Self::Poll { .. } | Self::NodeDue { .. } => None,
+            Self::Start { speaker }
+            | Self::Report { speaker, .. }
+            | Self::Release { speaker, .. } => Some(speaker.job),
+            Self::RegisterNode { .. }
+            | Self::NodeStanding { .. }
+            | Self::Poll { .. }
+            | Self::NodeDue { .. } => None,
         }
     }
 }

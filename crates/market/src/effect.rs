@@ -23,13 +23,30 @@ pub struct Intent {
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum IntentAction {
     /// Also ends an older lease that has run out.
-    Assign { attempt: AttemptNumber, node: NodeId },
+    Assign {
+        attempt: AttemptNumber,
+        node: NodeId,
+    },
     /// Once per renewal, which is why the renewal is part of it.
-    CallIn { attempt: AttemptNumber, renewed_at_s: u64 },
-    Release { attempt: AttemptNumber, signature: CompactSignature },
-    Lapse { attempt: AttemptNumber },
-    Settle { attempt: AttemptNumber, receipt_hash: ReceiptHash, signature: CompactSignature },
-    Claim { attempt: AttemptNumber },
+    CallIn {
+        attempt: AttemptNumber,
+        renewed_at_s: u64,
+    },
+    Release {
+        attempt: AttemptNumber,
+        signature: CompactSignature,
+    },
+    Lapse {
+        attempt: AttemptNumber,
+    },
+    Settle {
+        attempt: AttemptNumber,
+        receipt_hash: ReceiptHash,
+        signature: CompactSignature,
+    },
+    Claim {
+        attempt: AttemptNumber,
+    },
     Refund,
 }
 
@@ -59,7 +76,9 @@ impl Intent {
         let job = self.job;
         match self.action {
             IntentAction::Assign { attempt, node } => format!("{job}/{attempt}/{node}"),
-            IntentAction::CallIn { attempt, renewed_at_s } => format!("{job}/{attempt}/{renewed_at_s}"),
+            IntentAction::CallIn { attempt, renewed_at_s } => {
+                format!("{job}/{attempt}/{renewed_at_s}")
+            }
             IntentAction::Release { attempt, .. }
             | IntentAction::Lapse { attempt }
             | IntentAction::Settle { attempt, .. }
@@ -75,9 +94,7 @@ impl Intent {
         if job.escrow.is_end() {
             return false;
         }
-        let holds = |wanted: AttemptNumber| {
-            matches!(job.escrow, Escrow::Assigned { attempt, .. } if attempt == wanted)
-        };
+        let holds = |wanted: AttemptNumber| matches!(job.escrow, Escrow::Assigned { attempt, .. } if attempt == wanted);
         match self.action {
             // Not one that was given up, and not one that is on chain already.
             IntentAction::Assign { attempt, .. } => {
@@ -88,9 +105,13 @@ impl Intent {
                 Escrow::Assigned { attempt: holder, renewed_at_s: newest, called_in: false, .. }
                     if holder == attempt && newest == renewed_at_s
             ),
-            IntentAction::Release { attempt, .. } | IntentAction::Lapse { attempt } => holds(attempt),
+            IntentAction::Release { attempt, .. } | IntentAction::Lapse { attempt } => {
+                holds(attempt)
+            }
             IntentAction::Settle { attempt, .. } => job.state == (State::Settling { attempt }),
-            IntentAction::Claim { attempt } => job.escrow.attempt() == Some(attempt) && !holds(attempt),
+            IntentAction::Claim { attempt } => {
+                job.escrow.attempt() == Some(attempt) && !holds(attempt)
+            }
             IntentAction::Refund => true,
         }
     }

@@ -30,9 +30,18 @@ pub enum Escrow {
         called_in: bool,
     },
     /// Settled; paid by a claim after `until_s`.
-    Held { node: NodeId, attempt: AttemptNumber, until_s: u64 },
+    Held {
+        node: NodeId,
+        attempt: AttemptNumber,
+        until_s: u64,
+    },
     /// The node put its result on chain; settled by the scheduler until `until_s`, or claimed after it.
-    Published { node: NodeId, attempt: AttemptNumber, receipt_hash: ReceiptHash, until_s: u64 },
+    Published {
+        node: NodeId,
+        attempt: AttemptNumber,
+        receipt_hash: ReceiptHash,
+        until_s: u64,
+    },
     Paid,
     Refunded,
     /// Withdrawn by the submitter, or forbidden before it was opened.
@@ -59,9 +68,9 @@ impl Escrow {
     #[must_use]
     pub fn attempt(&self) -> Option<AttemptNumber> {
         match *self {
-            Self::Assigned { attempt, .. } | Self::Held { attempt, .. } | Self::Published { attempt, .. } => {
-                Some(attempt)
-            }
+            Self::Assigned { attempt, .. }
+            | Self::Held { attempt, .. }
+            | Self::Published { attempt, .. } => Some(attempt),
             Self::None | Self::Open | Self::Paid | Self::Refunded | Self::Cancelled => None,
         }
     }
@@ -71,7 +80,11 @@ impl Escrow {
     pub fn is_end(&self) -> bool {
         match self {
             Self::Paid | Self::Refunded | Self::Cancelled => true,
-            Self::None | Self::Open | Self::Assigned { .. } | Self::Held { .. } | Self::Published { .. } => false,
+            Self::None
+            | Self::Open
+            | Self::Assigned { .. }
+            | Self::Held { .. }
+            | Self::Published { .. } => false,
         }
     }
 }

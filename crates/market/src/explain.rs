@@ -17,17 +17,42 @@ use crate::policy::Policy;
 /// One thing that could be asked for differently.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
-    Pay { from: Amount, to: Amount },
-    RunSeconds { from: u32, to: u32 },
-    CpuMillis { from: u32, to: u32 },
-    MemoryBytes { from: u64, to: u64 },
-    DiskBytes { from: u64, to: u64 },
-    Gpus { from: u32, to: u32 },
+    Pay {
+        from: Amount,
+        to: Amount,
+    },
+    RunSeconds {
+        from: u32,
+        to: u32,
+    },
+    CpuMillis {
+        from: u32,
+        to: u32,
+    },
+    MemoryBytes {
+        from: u64,
+        to: u64,
+    },
+    DiskBytes {
+        from: u64,
+        to: u64,
+    },
+    Gpus {
+        from: u32,
+        to: u32,
+    },
     /// Also accept this model.
-    GpuModel { add: String },
-    VramBytes { from: u64, to: u64 },
+    GpuModel {
+        add: String,
+    },
+    VramBytes {
+        from: u64,
+        to: u64,
+    },
     /// `None` to ask for none.
-    ComputeCapability { to: Option<String> },
+    ComputeCapability {
+        to: Option<String>,
+    },
 }
 
 impl Change {
@@ -52,12 +77,12 @@ impl Change {
         let part = |from: u128, to: u128| from.abs_diff(to).saturating_mul(1000) / from.max(1);
         match *self {
             Self::Pay { from, to } => part(from.0, to.0),
-            Self::RunSeconds { from, to } | Self::CpuMillis { from, to } | Self::Gpus { from, to } => {
-                part(from.into(), to.into())
-            }
-            Self::MemoryBytes { from, to } | Self::DiskBytes { from, to } | Self::VramBytes { from, to } => {
-                part(from.into(), to.into())
-            }
+            Self::RunSeconds { from, to }
+            | Self::CpuMillis { from, to }
+            | Self::Gpus { from, to } => part(from.into(), to.into()),
+            Self::MemoryBytes { from, to }
+            | Self::DiskBytes { from, to }
+            | Self::VramBytes { from, to } => part(from.into(), to.into()),
             // No number says how far one model is from another.
             Self::GpuModel { .. } | Self::ComputeCapability { .. } => 1000,
         }
@@ -68,7 +93,10 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pay { from, to } => {
-                write!(f, "let the job pay the provider at least {to} instead of {from}, the fee taken off")
+                write!(
+                    f,
+                    "let the job pay the provider at least {to} instead of {from}, the fee taken off"
+                )
             }
             Self::RunSeconds { from, to } => write!(f, "lower max_run_seconds from {from} to {to}"),
             Self::CpuMillis { from, to } => write!(f, "lower cpu_millis from {from} to {to}"),
@@ -77,7 +105,9 @@ impl fmt::Display for Change {
             Self::Gpus { from, to } => write!(f, "lower gpus from {from} to {to}"),
             Self::GpuModel { add } => write!(f, "accept the GPU model `{add}`"),
             Self::VramBytes { from, to } => write!(f, "lower vram_bytes from {from} to {to}"),
-            Self::ComputeCapability { to: Some(to) } => write!(f, "lower compute_capability to {to}"),
+            Self::ComputeCapability { to: Some(to) } => {
+                write!(f, "lower compute_capability to {to}")
+            }
             Self::ComputeCapability { to: None } => write!(f, "ask for no compute_capability"),
         }
     }
@@ -93,7 +123,11 @@ pub struct Suggestion {
 /// The smallest change that would match one of the nodes: fewest changes first, then the least in proportion. `None`
 /// where a node fits already, or where nothing that a submitter can change would help.
 #[must_use]
-pub fn suggest<'a>(ask: &Ask<'_>, nodes: impl IntoIterator<Item = &'a Node>, moment: Moment) -> Option<Suggestion> {
+pub fn suggest<'a>(
+    ask: &Ask<'_>,
+    nodes: impl IntoIterator<Item = &'a Node>,
+    moment: Moment,
+) -> Option<Suggestion> {
     let mut best: Option<(usize, u128, Suggestion)> = None;
     for node in nodes {
         let Some(changes) = changes_for(ask, node, moment) else { continue };
@@ -141,21 +175,31 @@ fn change_for(constraint: Constraint, ask: &Ask<'_>, node: &Node) -> Option<Chan
         | Constraint::Token
         | Constraint::Free => return None,
         Constraint::Price => Change::Pay { from: ask.pay, to: offer.price_floor },
-        Constraint::RunTime => Change::RunSeconds { from: demand.max_run_seconds, to: offer.max_run_seconds },
+        Constraint::RunTime => {
+            Change::RunSeconds { from: demand.max_run_seconds, to: offer.max_run_seconds }
+        }
         Constraint::Cpu => Change::CpuMillis { from: want.cpu_millis, to: offer.cpu_millis },
-        Constraint::Memory => Change::MemoryBytes { from: want.memory_bytes, to: offer.memory_bytes },
+        Constraint::Memory => {
+            Change::MemoryBytes { from: want.memory_bytes, to: offer.memory_bytes }
+        }
         Constraint::Disk => Change::DiskBytes { from: want.disk_bytes, to: offer.disk_bytes },
         // What was written for a GPU cannot do without any.
         Constraint::Gpus if offer.gpus.is_empty() => return None,
-        Constraint::Gpus => Change::Gpus { from: want.gpus, to: u32::try_from(offer.gpus.len()).ok()? },
+        Constraint::Gpus => {
+            Change::Gpus { from: want.gpus, to: u32::try_from(offer.gpus.len()).ok()? }
+        }
         Constraint::GpuModel => {
             // The model that the node has most of.
             let same = |model: &str| offer.gpus.iter().filter(|gpu| gpu.model == model).count();
-            let best = offer.gpus.iter().max_by_key(|gpu| (same(&gpu.model), std::cmp::Reverse(&gpu.model)))?;
+            let best = offer
+                .gpus
+                .iter()
+                .max_by_key(|gpu| (same(&gpu.model), std::cmp::Reverse(&gpu.model)))?;
             Change::GpuModel { add: best.model.clone() }
         }
         Constraint::Vram => {
-            let mut vram: Vec<u64> = gpus_of_model(want, offer).iter().map(|gpu| gpu.vram_bytes).collect();
+            let mut vram: Vec<u64> =
+                gpus_of_model(want, offer).iter().map(|gpu| gpu.vram_bytes).collect();
             vram.sort_unstable_by(|a, b| b.cmp(a));
             Change::VramBytes { from: want.vram_bytes, to: *vram.get(count.checked_sub(1)?)? }
         }
@@ -168,7 +212,9 @@ fn change_for(constraint: Constraint, ask: &Ask<'_>, node: &Node) -> Option<Chan
                 .filter_map(|text| parse_compute_capability(&text).map(|number| (number, text)))
                 .collect();
             known.sort_unstable_by(|a, b| b.cmp(a));
-            Change::ComputeCapability { to: known.into_iter().nth(count.checked_sub(1)?).map(|(_, text)| text) }
+            Change::ComputeCapability {
+                to: known.into_iter().nth(count.checked_sub(1)?).map(|(_, text)| text),
+            }
         }
     })
 }
@@ -187,10 +233,12 @@ pub fn explain(job: &Job, nodes: &[Node], policy: &Policy, now: Timestamp) -> Ex
         removed: Vec::new(),
         suggestion: None,
     };
-    let Some(ask) = Ask::of(job).filter(|_| matches!(state, JobState::Funding | JobState::Queued)) else {
+    let Some(ask) = Ask::of(job).filter(|_| matches!(state, JobState::Funding | JobState::Queued))
+    else {
         return explanation;
     };
-    explanation.nodes_matching = count(nodes.iter().filter(|node| fits(&ask, node, moment)).count());
+    explanation.nodes_matching =
+        count(nodes.iter().filter(|node| fits(&ask, node, moment)).count());
     for constraint in Constraint::ALL {
         let removed = nodes.iter().filter(|node| !constraint.is_met(&ask, node, moment)).count();
         if removed > 0 {
@@ -236,25 +284,37 @@ pub fn summary(job: &Job) -> String {
         State::Funding => "The bounty is not locked yet: open the job on chain.".into(),
         State::Queued { wait } => match wait {
             Wait::Node => "It waits for a node that fits and is free.".into(),
-            Wait::Spec => "The bounty is locked, but the spec is not known here: upload it and post the job.".into(),
+            Wait::Spec => {
+                "The bounty is locked, but the spec is not known here: upload it and post the job."
+                    .into()
+            }
             Wait::OldLease { attempt, .. } => {
                 format!("It waits until the node of attempt {attempt} gives up its lease on chain.")
             }
             Wait::Assignment { attempt } => {
-                format!("Attempt {attempt} was given up while its assignment is on its way to the chain.")
+                format!(
+                    "Attempt {attempt} was given up while its assignment is on its way to the chain."
+                )
             }
         },
         State::Assigned { attempt } => format!("A node works on attempt {attempt}."),
         State::CallingIn { attempt } => {
             format!("The node of attempt {attempt} is silent and is being called in on chain.")
         }
-        State::Verifying { attempt } => format!("The result of attempt {attempt} is being checked."),
+        State::Verifying { attempt } => {
+            format!("The result of attempt {attempt} is being checked.")
+        }
         State::Published { attempt } => {
-            format!("The node of attempt {attempt} put its result on chain itself; it is paid after the challenge window.")
+            format!(
+                "The node of attempt {attempt} put its result on chain itself; it is paid after the challenge window."
+            )
         }
         State::Settling { .. } => "The result is accepted; the payment is on its way.".into(),
         State::Refunding { reason } => {
-            format!("The bounty goes back, because {}. Cancel it on chain, or wait for the deadline.", reason.sentence())
+            format!(
+                "The bounty goes back, because {}. Cancel it on chain, or wait for the deadline.",
+                reason.sentence()
+            )
         }
         State::Settled { attempt } => format!("The provider of attempt {attempt} is paid."),
         State::Refunded => "The bounty is back with the submitter.".into(),

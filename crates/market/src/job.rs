@@ -150,7 +150,11 @@ impl State {
             | Self::Published { attempt }
             | Self::Settling { attempt }
             | Self::Settled { attempt } => Some(attempt),
-            Self::Funding | Self::Queued { .. } | Self::Refunding { .. } | Self::Refunded | Self::Cancelled => None,
+            Self::Funding
+            | Self::Queued { .. }
+            | Self::Refunding { .. }
+            | Self::Refunded
+            | Self::Cancelled => None,
         }
     }
 }
@@ -200,8 +204,12 @@ impl RefundReason {
             Self::Cancelled => "the submitter cancelled it".into(),
             Self::LateDeposit => "the bounty was locked after the job had been given up".into(),
             Self::TooLate => "what is left until the deadline is too short for a run".into(),
-            Self::AttemptsExhausted => "as many attempts as the spec allows ended without a result".into(),
-            Self::FeeTooLow { least } => format!("the fee is below {least}, the least that this scheduler asks for"),
+            Self::AttemptsExhausted => {
+                "as many attempts as the spec allows ended without a result".into()
+            }
+            Self::FeeTooLow { least } => {
+                format!("the fee is below {least}, the least that this scheduler asks for")
+            }
             Self::NotSupported => "the spec asks for what this scheduler cannot do".into(),
             Self::AttemptTooShort => "a run would outlast the attempt that the terms allow".into(),
         }

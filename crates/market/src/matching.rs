@@ -100,7 +100,9 @@ impl Constraint {
     pub fn is_met(self, ask: &Ask<'_>, node: &Node, moment: Moment) -> bool {
         let (want, offer) = (&ask.demand.resources, &node.offer);
         match self {
-            Self::Online => node.mode == Mode::Online && node.is_heard(moment.now, moment.silence_ms),
+            Self::Online => {
+                node.mode == Mode::Online && node.is_heard(moment.now, moment.silence_ms)
+            }
             Self::Standing => node.standing == Standing::Good,
             Self::Rested => moment.now >= node.rest_until,
             Self::Untried => !ask.excluded.contains(&node.id),
@@ -112,14 +114,21 @@ impl Constraint {
             Self::Memory => want.memory_bytes <= offer.memory_bytes,
             Self::Disk => want.disk_bytes <= offer.disk_bytes,
             Self::Gpus => enough(want, offer.gpus.len()),
-            Self::GpuModel => enough(want, offer.gpus.iter().filter(|gpu| has_model(want, gpu)).count()),
+            Self::GpuModel => {
+                enough(want, offer.gpus.iter().filter(|gpu| has_model(want, gpu)).count())
+            }
             Self::Vram => {
                 let suited = |gpu: &&Gpu| has_model(want, gpu) && has_vram(want, gpu);
                 enough(want, offer.gpus.iter().filter(suited).count())
             }
-            Self::ComputeCapability => enough(want, offer.gpus.iter().filter(|gpu| suits(want, gpu)).count()),
+            Self::ComputeCapability => {
+                enough(want, offer.gpus.iter().filter(|gpu| suits(want, gpu)).count())
+            }
             // What is too small for the job is not in the way because others use it.
-            Self::Free => hold(ask.demand, node).is_some() || !Self::SIZES.iter().all(|size| size.is_met(ask, node, moment)),
+            Self::Free => {
+                hold(ask.demand, node).is_some()
+                    || !Self::SIZES.iter().all(|size| size.is_met(ask, node, moment))
+            }
         }
     }
 }
@@ -133,7 +142,10 @@ fn enough(want: &Resources, gpus: usize) -> bool {
 fn has_model(want: &Resources, gpu: &Gpu) -> bool {
     let words = |text: &str| -> Vec<String> {
         let word = |part: &str| part.to_ascii_lowercase();
-        text.split(|char: char| !char.is_alphanumeric()).filter(|part| !part.is_empty()).map(word).collect()
+        text.split(|char: char| !char.is_alphanumeric())
+            .filter(|part| !part.is_empty())
+            .map(word)
+            .collect()
     };
     want.gpu_models.is_empty() || {
         let name = words(&gpu.model);
@@ -149,8 +161,13 @@ fn has_vram(want: &Resources, gpu: &Gpu) -> bool {
 }
 
 fn has_capability(want: &Resources, gpu: &Gpu) -> bool {
-    let Some(least) = want.compute_capability.as_deref().and_then(parse_compute_capability) else { return true };
-    gpu.compute_capability.as_deref().and_then(parse_compute_capability).is_some_and(|has| has >= least)
+    let Some(least) = want.compute_capability.as_deref().and_then(parse_compute_capability) else {
+        return true;
+    };
+    gpu.compute_capability
+        .as_deref()
+        .and_then(parse_compute_capability)
+        .is_some_and(|has| has >= least)
 }
 
 /// Whether one GPU has everything that is asked of each.
@@ -182,20 +199,25 @@ pub(crate) fn hold(demand: &Demand, node: &Node) -> Option<Share> {
     let mut suited: Vec<(u64, u8)> = free
         .gpus
         .iter()
-        .filter_map(|index| gpu(index).filter(|gpu| suits(want, gpu)).map(|gpu| (gpu.vram_bytes, *index)))
+        .filter_map(|index| {
+            gpu(index).filter(|gpu| suits(want, gpu)).map(|gpu| (gpu.vram_bytes, *index))
+        })
         .collect();
     suited.sort_unstable();
     if !enough(want, suited.len()) {
         return None;
     }
     suited.truncate(want.gpus as usize);
-    let spare_vram_bytes = suited.iter().map(|(vram, _)| vram.saturating_sub(want.vram_bytes)).sum();
+    let spare_vram_bytes =
+        suited.iter().map(|(vram, _)| vram.saturating_sub(want.vram_bytes)).sum();
     let part = |left: u64, offered: u64| left.saturating_mul(1000) / offered.max(1);
     Some(Share {
         gpus_left: free.gpus.len() - suited.len(),
         spare_vram_bytes,
-        left_permille: part(u64::from(free.cpu_millis - want.cpu_millis), u64::from(node.offer.cpu_millis))
-            + part(free.memory_bytes - want.memory_bytes, node.offer.memory_bytes)
+        left_permille: part(
+            u64::from(free.cpu_millis - want.cpu_millis),
+            u64::from(node.offer.cpu_millis),
+        ) + part(free.memory_bytes - want.memory_bytes, node.offer.memory_bytes)
             + part(free.disk_bytes - want.disk_bytes, node.offer.disk_bytes),
         gpus: suited.into_iter().map(|(_, index)| index).collect(),
     })
@@ -244,7 +266,11 @@ pub fn choose_node<'a>(
 
 /// The job, of those given, that the node gets: the one that has waited longest.
 #[must_use]
-pub fn choose_job<'a>(node: &Node, jobs: impl IntoIterator<Item = &'a Job>, moment: Moment) -> Option<&'a Job> {
+pub fn choose_job<'a>(
+    node: &Node,
+    jobs: impl IntoIterator<Item = &'a Job>,
+    moment: Moment,
+) -> Option<&'a Job> {
     let waiting = jobs.into_iter().filter(|job| job.is_assignable());
     let fitting = waiting.filter(|job| Ask::of(job).is_some_and(|ask| fits(&ask, node, moment)));
     fitting.min_by_key(|job| (job.queued_at, job.id))
@@ -260,7 +286,8 @@ fn rank(ask: &Ask<'_>, node: &Node, strategy: Strategy) -> [u128; 3] {
         Strategy::Cheapest => [node.offer.price_floor.0, 0, 0],
         // The share of attempts that failed, then experience.
         Strategy::Reputation => {
-            let (accepted, failed) = (u128::from(node.attempts_accepted), u128::from(node.attempts_failed));
+            let (accepted, failed) =
+                (u128::from(node.attempts_accepted), u128::from(node.attempts_failed));
             [failed * 1000 / (accepted + failed).max(1), u128::MAX - accepted, 0]
         }
     }

@@ -128,11 +128,16 @@ mod holding_list {
     use super::{BTreeMap, Held, JobId};
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<JobId, Held>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<JobId, Held>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(map)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<JobId, Held>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<JobId, Held>, D::Error> {
         Ok(Vec::<(JobId, Held)>::deserialize(deserializer)?.into_iter().collect())
     }
 }

@@ -29,9 +29,13 @@ pub enum Rejection {
     SpecMismatch,
     #[error("{0}")]
     NotSupported(#[from] SpecError),
-    #[error("a run of {run_seconds} s, with {margin_seconds} s to settle it, does not fit before the deadline: name a later one")]
+    #[error(
+        "a run of {run_seconds} s, with {margin_seconds} s to settle it, does not fit before the deadline: name a later one"
+    )]
     TooLate { run_seconds: u32, margin_seconds: u32 },
-    #[error("a run may take {run_seconds} s, but attempt_seconds is {attempt_seconds}: raise it in the terms")]
+    #[error(
+        "a run may take {run_seconds} s, but attempt_seconds is {attempt_seconds}: raise it in the terms"
+    )]
     AttemptTooShort { run_seconds: u32, attempt_seconds: u32 },
     #[error("the offer is not valid: {0}")]
     InvalidOffer(String),
@@ -61,14 +65,18 @@ impl Rejection {
             Self::WrongScheduler { .. } => ErrorCode::WrongScheduler,
             Self::NotTheSubmitter { .. } => ErrorCode::Forbidden,
             Self::FeeTooLow { .. } => ErrorCode::FeeTooLow,
-            Self::InvalidTerms(_) | Self::TooLate { .. } | Self::AttemptTooShort { .. } => ErrorCode::InvalidTerms,
+            Self::InvalidTerms(_) | Self::TooLate { .. } | Self::AttemptTooShort { .. } => {
+                ErrorCode::InvalidTerms
+            }
             Self::SpecMismatch => ErrorCode::SpecHashMismatch,
             Self::NotSupported(_) => ErrorCode::NotSupported,
             Self::InvalidOffer(_) => ErrorCode::InvalidOffer,
             Self::TooManyHeld { .. } => ErrorCode::InvalidRequest,
             Self::StaleAttempt { .. } | Self::WrongToken => ErrorCode::StaleAttempt,
             Self::WrongReceipt(_) => ErrorCode::InvalidReceipt,
-            Self::WrongState { .. } | Self::NotDue { .. } | Self::ImpossibleOnChain { .. } => ErrorCode::Conflict,
+            Self::WrongState { .. } | Self::NotDue { .. } | Self::ImpossibleOnChain { .. } => {
+                ErrorCode::Conflict
+            }
         }
     }
 }

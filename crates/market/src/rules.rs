@@ -13,10 +13,10 @@ use gristmill_protocol::time::Timestamp;
 
 use crate::command::Command;
 use crate::rejection::Rejection;
-use draft::Draft;
-pub(crate) use draft::Written;
 use crate::reply::Reply;
 use crate::world::{Needs, Window, World};
+use draft::Draft;
+pub(crate) use draft::Written;
 
 /// Names the rows that `command` may read or change.
 #[must_use]
@@ -35,7 +35,9 @@ pub fn needs(command: &Command) -> Needs {
             needs.jobs.extend(holding.iter().map(|held| held.job_id));
             needs.windows.insert(Window::JobsFor(*node));
         }
-        Command::RegisterNode { node, .. } | Command::NodeStanding { node, .. } | Command::NodeDue { node } => {
+        Command::RegisterNode { node, .. }
+        | Command::NodeStanding { node, .. }
+        | Command::NodeDue { node } => {
             needs.nodes.insert(*node);
         }
         Command::CancelJob { .. }
@@ -71,12 +73,16 @@ fn apply(draft: &mut Draft<'_>, command: Command) -> Result<Reply, Rejection> {
             nodes::register(draft, node, provider, offer, standing)
         }
         Command::NodeStanding { node, standing } => nodes::stand(draft, node, standing),
-        Command::Poll { node, holding, draining, token } => work::poll(draft, node, &holding, draining, token),
+        Command::Poll { node, holding, draining, token } => {
+            work::poll(draft, node, &holding, draining, token)
+        }
         Command::Start { speaker } => work::start(draft, &speaker),
         Command::Report { speaker, receipt, signature, release } => {
             work::report(draft, &speaker, receipt, signature, release)
         }
-        Command::Release { speaker, signature, reason } => work::release(draft, &speaker, signature, &reason),
+        Command::Release { speaker, signature, reason } => {
+            work::release(draft, &speaker, signature, &reason)
+        }
         Command::Verdict { job, attempt, receipt_hash, verdict } => {
             work::verdict(draft, job, attempt, receipt_hash, verdict)
         }

@@ -132,7 +132,12 @@ impl World {
         let changed = std::mem::take(&mut self.changed);
         Changes {
             jobs: changed.jobs.iter().filter_map(|id| self.jobs.get(id)).cloned().collect(),
-            attempts: changed.attempts.iter().filter_map(|key| self.attempts.get(key)).cloned().collect(),
+            attempts: changed
+                .attempts
+                .iter()
+                .filter_map(|key| self.attempts.get(key))
+                .cloned()
+                .collect(),
             nodes: changed.nodes.iter().filter_map(|id| self.nodes.get(id)).cloned().collect(),
             events: changed.events,
             intents: changed.intents,

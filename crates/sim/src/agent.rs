@@ -7,7 +7,9 @@ use gristmill_market::command::{Command, Speaker};
 use gristmill_market::reply::{Lease, Reply};
 use gristmill_protocol::Address;
 use gristmill_protocol::api::{AttemptRef, Offer};
-use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, ManifestHash, NodeId, ReceiptHash};
+use gristmill_protocol::ids::{
+    AttemptNumber, JobId, LeaseToken, ManifestHash, NodeId, ReceiptHash,
+};
 use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
 use gristmill_protocol::signing::CompactSignature;
 use gristmill_protocol::terms::Terms;
@@ -66,11 +68,19 @@ pub struct Work {
 enum Phase {
     /// Waits for its assignment on chain.
     Waiting,
-    Running { until: Timestamp, started: Timestamp },
+    Running {
+        until: Timestamp,
+        started: Timestamp,
+    },
     /// The receipt is signed. `heard` once the scheduler has it or does not want it.
-    Done { receipt: Receipt, heard: bool },
+    Done {
+        receipt: Box<Receipt>,
+        heard: bool,
+    },
     /// Given up; the release is sent until it is heard.
-    Stopped { reason: String },
+    Stopped {
+        reason: String,
+    },
 }
 
 /// What an agent wants done.
@@ -96,7 +106,10 @@ impl Agent {
                 self.go_on(key, now, chain, &terms, run_seconds, random, &mut wishes);
             }
         }
-        let holding = self.work.keys().map(|(job_id, attempt)| AttemptRef { job_id: *job_id, attempt: *attempt });
+        let holding = self
+            .work
+            .keys()
+            .map(|(job_id, attempt)| AttemptRef { job_id: *job_id, attempt: *attempt });
         wishes.commands.push(Command::Poll {
             node: self.id,
             holding: holding.collect(),
@@ -106,7 +119,10 @@ impl Agent {
         wishes
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the round of one attempt reads all that the node knows")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the round of one attempt reads all that the node knows"
+    )]
     fn go_on(
         &mut self,
         key: (JobId, AttemptNumber),
@@ -137,12 +153,12 @@ impl Agent {
             }
             Phase::Running { until, started } if now >= until => {
                 let receipt = self.receipt(key, started, now, terms, random);
-                self.set(key, Phase::Done { receipt, heard: false });
+                self.set(key, Phase::Done { receipt: Box::new(receipt), heard: false });
             }
             Phase::Running { .. } => {}
             Phase::Done { receipt, heard } => {
                 if !heard {
-                    wishes.commands.push(self.report(speaker, receipt.clone()));
+                    wishes.commands.push(self.report(speaker, (*receipt).clone()));
                 }
                 self.look_after_result(key, now, slot, terms, &receipt, heard, wishes);
             }
@@ -194,12 +210,16 @@ impl Agent {
         let success = receipt.outcome.is_success();
         let kind = if success { RESULT } else { FAILURE };
         let signature = sign(kind, self.id, job, attempt, receipt.hash().0.as_slice());
-        let release = (!success && !self.temper.stubborn).then(|| sign(RELEASE, self.id, job, attempt, &[]));
+        let release =
+            (!success && !self.temper.stubborn).then(|| sign(RELEASE, self.id, job, attempt, &[]));
         Command::Report { speaker, receipt, signature, release }
     }
 
     /// Publishes a result that nobody settles, and claims what is due.
-    #[expect(clippy::too_many_arguments, reason = "the round of one attempt reads all that the node knows")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the round of one attempt reads all that the node knows"
+    )]
     fn look_after_result(
         &mut self,
         key: (JobId, AttemptNumber),
@@ -289,7 +309,8 @@ impl Agent {
         match (asked, answer) {
             (Command::Poll { .. }, Ok(Reply::Polled { assignments, stop })) => {
                 for Lease { job, attempt, token } in assignments {
-                    let known = self.work.get(&(*job, *attempt)).is_some_and(|work| work.token == *token);
+                    let known =
+                        self.work.get(&(*job, *attempt)).is_some_and(|work| work.token == *token);
                     if !known {
                         let work = Work {
                             token: *token,
@@ -325,7 +346,11 @@ impl Agent {
             }
             (Command::Release { speaker, .. }, Ok(_) | Err(true)) => {
                 let key = (speaker.job, speaker.attempt);
-                if self.work.get(&key).is_some_and(|work| matches!(work.phase, Phase::Stopped { .. })) {
+                if self
+                    .work
+                    .get(&key)
+                    .is_some_and(|work| matches!(work.phase, Phase::Stopped { .. }))
+                {
                     self.work.remove(&key);
                 }
             }
@@ -337,8 +362,8 @@ impl Agent {
 #[must_use]
 pub fn token(random: &mut Random) -> LeaseToken {
     let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&random.next().to_be_bytes());
-    bytes[8..16].copy_from_slice(&random.next().to_be_bytes());
+    bytes[..8].copy_from_slice(&random.draw().to_be_bytes());
+    bytes[8..16].copy_from_slice(&random.draw().to_be_bytes());
     LeaseToken(bytes.into())
 }
 

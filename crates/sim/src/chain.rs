@@ -25,7 +25,9 @@ pub enum Fate {
     /// Waits, or was dropped: nobody can tell the difference.
     Unknown,
     Mined,
-    Final { reverted: bool },
+    Final {
+        reverted: bool,
+    },
 }
 
 /// A log, with its place.
@@ -134,7 +136,12 @@ impl Chain {
             for emitted in outcome.unwrap_or_default() {
                 let log_index = u32::try_from(block.logs.len()).unwrap_or(u32::MAX);
                 let position = ChainPosition { block: self.head, log_index };
-                block.logs.push(Logged { position, at_s: self.time_s, job: transaction.call.job(), emitted });
+                block.logs.push(Logged {
+                    position,
+                    at_s: self.time_s,
+                    job: transaction.call.job(),
+                    emitted,
+                });
             }
             self.fates.insert(transaction.id, Fate::Mined);
             block.transactions.push(transaction);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use gristmill_market::World;
 use gristmill_market::attempt::Attempt;
 use gristmill_market::job::Job;
-use gristmill_market::World;
 use gristmill_market::node::Node;
 use gristmill_protocol::api::{AttemptState, JobState};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
@@ -45,7 +45,10 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
             None => attempt.state == AttemptState::Leased || is_foreign(attempt),
         };
         if !legal {
-            return Err(format!("attempt {} of {}: went from {before:?} to {:?}", key.1, key.0, attempt.state));
+            return Err(format!(
+                "attempt {} of {}: went from {before:?} to {:?}",
+                key.1, key.0, attempt.state
+            ));
         }
         if before.is_none_or(|(node, _)| node != attempt.node) {
             let tried = seen.tried.entry(key.0).or_default();
@@ -85,14 +88,21 @@ fn check_job(store: &Store, job: &Job, settled: &Contract) -> Result<(), String>
     if (live.len() == 1) != at_work && state != JobState::Published {
         return Err(format!("is {state:?} with {} live attempts", live.len()));
     }
-    let accepted = attempts.iter().filter(|attempt| attempt.state == AttemptState::Accepted).count();
+    let accepted =
+        attempts.iter().filter(|attempt| attempt.state == AttemptState::Accepted).count();
     if accepted != usize::from(matches!(state, JobState::Settling | JobState::Settled)) {
         return Err(format!("is {state:?} with {accepted} accepted attempts"));
     }
     if at_work && job.state.attempt() != Some(job.newest) {
-        return Err(format!("is about attempt {:?}, but the newest is {}", job.state.attempt(), job.newest));
+        return Err(format!(
+            "is about attempt {:?}, but the newest is {}",
+            job.state.attempt(),
+            job.newest
+        ));
     }
-    if state == JobState::Verifying && live.iter().any(|attempt| attempt.state != AttemptState::Reported) {
+    if state == JobState::Verifying
+        && live.iter().any(|attempt| attempt.state != AttemptState::Reported)
+    {
         return Err("checks a result that was not reported".into());
     }
     if job.due_at.is_some() == state.is_end() {
@@ -125,7 +135,12 @@ fn check_job(store: &Store, job: &Job, settled: &Contract) -> Result<(), String>
     if state == JobState::Settled {
         let paid = |attempt: &&&Attempt| attempt.state == AttemptState::Accepted;
         let provider = attempts.iter().find(paid).map(|attempt| attempt.provider);
-        let to = settled.ledger.paid.keys().filter(|(id, _)| *id == job.id).map(|(_, provider)| *provider);
+        let to = settled
+            .ledger
+            .paid
+            .keys()
+            .filter(|(id, _)| *id == job.id)
+            .map(|(_, provider)| *provider);
         if to.map(Some).any(|to| to != provider) {
             return Err("another provider was paid than the one whose result was accepted".into());
         }
@@ -141,16 +156,24 @@ fn attempts(rows: &Rows, job: JobId) -> impl Iterator<Item = &Attempt> {
 /// The arrows of the specification, and those that the chain may force at any time.
 fn may_follow(before: JobState, after: JobState) -> bool {
     use JobState::{
-        Assigned, CallingIn, Cancelled, Funding, Published, Queued, Refunded, Refunding, Settled, Settling, Verifying,
+        Assigned, CallingIn, Cancelled, Funding, Published, Queued, Refunded, Refunding, Settled,
+        Settling, Verifying,
     };
     match before {
         Funding => matches!(after, Queued | Assigned | Refunding | Cancelled),
         // Settled by a scheduler whose database is lost.
         Queued => matches!(after, Assigned | Refunding | Published | Refunded | Settling),
-        Assigned => matches!(after, CallingIn | Verifying | Queued | Refunding | Published | Refunded | Settling),
-        CallingIn => matches!(after, Assigned | Verifying | Queued | Refunding | Published | Refunded),
+        Assigned => matches!(
+            after,
+            CallingIn | Verifying | Queued | Refunding | Published | Refunded | Settling
+        ),
+        CallingIn => {
+            matches!(after, Assigned | Verifying | Queued | Refunding | Published | Refunded)
+        }
         // Queued again and assigned at once, by one event.
-        Verifying => matches!(after, Settling | Queued | Assigned | Refunding | Published | Refunded),
+        Verifying => {
+            matches!(after, Settling | Queued | Assigned | Refunding | Published | Refunded)
+        }
         Published => matches!(after, Settling | Settled | Refunded),
         Settling => matches!(after, Settled | Refunded | Queued | Assigned | Refunding),
         Refunding => matches!(after, Refunded | Published | Settling),
@@ -160,7 +183,9 @@ fn may_follow(before: JobState, after: JobState) -> bool {
 }
 
 fn follows(before: AttemptState, after: AttemptState) -> bool {
-    use AttemptState::{Abandoned, Accepted, Expired, Failed, Leased, Rejected, Released, Reported, Running};
+    use AttemptState::{
+        Abandoned, Accepted, Expired, Failed, Leased, Rejected, Released, Reported, Running,
+    };
     match before {
         Leased => matches!(after, Running | Reported | Expired | Released | Failed | Abandoned),
         Running => matches!(after, Reported | Expired | Released | Failed | Abandoned),
@@ -180,7 +205,9 @@ fn check_match(world: &World, attempt: &Attempt) -> Result<(), String> {
     let Some((job, node)) = world.jobs.get(&attempt.job).zip(world.nodes.get(&attempt.node)) else {
         return Err(format!("an attempt of {} without its job or node", attempt.job));
     };
-    let Some(demand) = &job.demand else { return Err(format!("{} was assigned without a spec", job.id)) };
+    let Some(demand) = &job.demand else {
+        return Err(format!("{} was assigned without a spec", job.id));
+    };
     let want = &demand.resources;
     let gpus = node.offer.gpus.iter().filter(|gpu| gpu.vram_bytes >= want.vram_bytes).count();
     let fits = want.cpu_millis <= node.offer.cpu_millis
@@ -203,9 +230,15 @@ fn check_match(world: &World, attempt: &Attempt) -> Result<(), String> {
 /// What a node holds is what lives on it, and no more than it offers.
 fn check_node(rows: &Rows, node: &Node) -> Result<(), String> {
     let at_work = |attempt: &&Attempt| {
-        attempt.node == node.id && matches!(attempt.state, AttemptState::Leased | AttemptState::Running)
+        attempt.node == node.id
+            && matches!(attempt.state, AttemptState::Leased | AttemptState::Running)
     };
-    let working: Vec<_> = rows.attempts.values().filter(at_work).map(|attempt| (attempt.job, attempt.number)).collect();
+    let working: Vec<_> = rows
+        .attempts
+        .values()
+        .filter(at_work)
+        .map(|attempt| (attempt.job, attempt.number))
+        .collect();
     let holding: Vec<_> = node.holding.iter().map(|(job, held)| (*job, held.attempt)).collect();
     if working != holding {
         return Err(format!("the node {} works on {working:?} and holds {holding:?}", node.id));
@@ -219,6 +252,8 @@ fn check_node(rows: &Rows, node: &Node) -> Result<(), String> {
     let taken = gpus.len();
     gpus.sort_unstable();
     gpus.dedup();
-    let too_much = cpu > u64::from(node.offer.cpu_millis) || memory > node.offer.memory_bytes || gpus.len() != taken;
+    let too_much = cpu > u64::from(node.offer.cpu_millis)
+        || memory > node.offer.memory_bytes
+        || gpus.len() != taken;
     if too_much { Err(format!("the node {} holds more than it offers", node.id)) } else { Ok(()) }
 }

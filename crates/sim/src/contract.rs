@@ -43,7 +43,10 @@ impl Ledger {
             + self.fees
             + self.returned.values().sum::<u128>();
         if out != self.deposited {
-            return Err(format!("money is not conserved: {} came in, {out} is accounted for", self.deposited));
+            return Err(format!(
+                "money is not conserved: {} came in, {out} is accounted for",
+                self.deposited
+            ));
         }
         match self.ends.iter().find(|(_, times)| **times > 1) {
             Some((job, times)) => Err(format!("the job {job} has ended {times} times on chain")),
@@ -113,7 +116,13 @@ pub struct Reverted;
 
 /// What a node's key makes of a message: equal only for the same node and the same message.
 #[must_use]
-pub fn sign(kind: u8, node: NodeId, job: JobId, attempt: AttemptNumber, detail: &[u8]) -> CompactSignature {
+pub fn sign(
+    kind: u8,
+    node: NodeId,
+    job: JobId,
+    attempt: AttemptNumber,
+    detail: &[u8],
+) -> CompactSignature {
     let mut bytes = [0; 64];
     bytes[0] = kind;
     bytes[1..21].copy_from_slice(node.0.as_slice());
@@ -141,7 +150,8 @@ impl Contract {
         if called_in {
             at + u64::from(terms.grace_seconds)
         } else {
-            (at + u64::from(terms.lease_seconds)).min(assigned_at + u64::from(terms.attempt_seconds))
+            (at + u64::from(terms.lease_seconds))
+                .min(assigned_at + u64::from(terms.attempt_seconds))
         }
     }
 
@@ -160,11 +170,20 @@ impl Contract {
                     self.slots.insert(job, Slot::Cancelled);
                     Ok(vec![Fact::Cancelled { amount: Amount::ZERO }])
                 }
-                _ => Err(Reverted),
+                Slot::Assigned { .. }
+                | Slot::Held { .. }
+                | Slot::Published { .. }
+                | Slot::Paid
+                | Slot::Refunded
+                | Slot::Cancelled => Err(Reverted),
             },
-            Call::Assign { node, attempt, .. } => self.assign(job, &terms, slot, node, attempt, now),
+            Call::Assign { node, attempt, .. } => {
+                self.assign(job, &terms, slot, node, attempt, now)
+            }
             Call::CallIn { .. } => self.call_in(job, &terms, slot, now),
-            Call::Renew { issued_at, signature, .. } => self.renew(job, &terms, slot, issued_at, signature, now),
+            Call::Renew { issued_at, signature, .. } => {
+                self.renew(job, &terms, slot, issued_at, signature, now)
+            }
             Call::Release { signature, .. } => self.release(job, &terms, slot, signature, now),
             Call::Lapse { caller, .. } => self.lapse(job, &terms, slot, caller, now),
             Call::Settle { receipt_hash, signature, .. } => {
@@ -179,12 +198,25 @@ impl Contract {
                     let amount = self.give_back(job, Slot::Refunded);
                     Ok(vec![Fact::Refunded { amount }])
                 }
-                _ => Err(Reverted),
+                Slot::None
+                | Slot::Open { .. }
+                | Slot::Assigned { .. }
+                | Slot::Held { .. }
+                | Slot::Published { .. }
+                | Slot::Paid
+                | Slot::Refunded
+                | Slot::Cancelled => Err(Reverted),
             },
         }
     }
 
-    fn open(&mut self, job: JobId, terms: &Terms, slot: Slot, now: u64) -> Result<Vec<Emitted>, Reverted> {
+    fn open(
+        &mut self,
+        job: JobId,
+        terms: &Terms,
+        slot: Slot,
+        now: u64,
+    ) -> Result<Vec<Emitted>, Reverted> {
         if slot != Slot::None || now >= terms.deadline {
             return Err(Reverted);
         }
@@ -215,7 +247,12 @@ impl Contract {
                 emitted.push(Fact::Lapsed { attempt: AttemptNumber(attempt) });
                 attempt
             }
-            Slot::None | Slot::Held { .. } | Slot::Published { .. } | Slot::Paid | Slot::Refunded | Slot::Cancelled => {
+            Slot::None
+            | Slot::Held { .. }
+            | Slot::Published { .. }
+            | Slot::Paid
+            | Slot::Refunded
+            | Slot::Cancelled => {
                 return Err(Reverted);
             }
         };
@@ -223,19 +260,31 @@ impl Contract {
             return Err(Reverted);
         }
         let (at, assigned_at) = (now, now);
-        self.slots.insert(job, Slot::Assigned { node, attempt: attempt.0, at, assigned_at, called_in: false });
+        self.slots.insert(
+            job,
+            Slot::Assigned { node, attempt: attempt.0, at, assigned_at, called_in: false },
+        );
         emitted.push(Fact::Assigned { node, provider, attempt });
         Ok(emitted)
     }
 
-    fn call_in(&mut self, job: JobId, terms: &Terms, slot: Slot, now: u64) -> Result<Vec<Emitted>, Reverted> {
-        let Slot::Assigned { node, attempt, at, assigned_at, called_in: false } = slot else { return Err(Reverted) };
+    fn call_in(
+        &mut self,
+        job: JobId,
+        terms: &Terms,
+        slot: Slot,
+        now: u64,
+    ) -> Result<Vec<Emitted>, Reverted> {
+        let Slot::Assigned { node, attempt, at, assigned_at, called_in: false } = slot else {
+            return Err(Reverted);
+        };
         let lease_end_s = now + u64::from(terms.grace_seconds);
         let shortens = lease_end_s < Self::lease_end(terms, at, assigned_at, false);
         if now < at + u64::from(terms.lease_seconds) / 4 || !shortens {
             return Err(Reverted);
         }
-        self.slots.insert(job, Slot::Assigned { node, attempt, at: now, assigned_at, called_in: true });
+        self.slots
+            .insert(job, Slot::Assigned { node, attempt, at: now, assigned_at, called_in: true });
         Ok(vec![Fact::CalledIn { attempt: AttemptNumber(attempt), lease_end_s }])
     }
 
@@ -248,14 +297,21 @@ impl Contract {
         signature: CompactSignature,
         now: u64,
     ) -> Result<Vec<Emitted>, Reverted> {
-        let Slot::Assigned { node, attempt, at, assigned_at, called_in } = slot else { return Err(Reverted) };
+        let Slot::Assigned { node, attempt, at, assigned_at, called_in } = slot else {
+            return Err(Reverted);
+        };
         let number = AttemptNumber(attempt);
-        let fresh = issued_at <= now && now <= issued_at + u64::from(terms.grace_seconds) && issued_at > at;
+        let fresh =
+            issued_at <= now && now <= issued_at + u64::from(terms.grace_seconds) && issued_at > at;
         let runs = now <= Self::lease_end(terms, at, assigned_at, called_in);
-        if !fresh || !runs || signature != sign(RENEW, node, job, number, &issued_at.to_be_bytes()) {
+        if !fresh || !runs || signature != sign(RENEW, node, job, number, &issued_at.to_be_bytes())
+        {
             return Err(Reverted);
         }
-        self.slots.insert(job, Slot::Assigned { node, attempt, at: issued_at, assigned_at, called_in: false });
+        self.slots.insert(
+            job,
+            Slot::Assigned { node, attempt, at: issued_at, assigned_at, called_in: false },
+        );
         let lease_end_s = Self::lease_end(terms, issued_at, assigned_at, false);
         Ok(vec![Fact::Renewed { attempt: number, lease_end_s }])
     }
@@ -268,7 +324,9 @@ impl Contract {
         signature: CompactSignature,
         now: u64,
     ) -> Result<Vec<Emitted>, Reverted> {
-        let Slot::Assigned { node, attempt, at, assigned_at, called_in } = slot else { return Err(Reverted) };
+        let Slot::Assigned { node, attempt, at, assigned_at, called_in } = slot else {
+            return Err(Reverted);
+        };
         let number = AttemptNumber(attempt);
         let runs = now <= Self::lease_end(terms, at, assigned_at, called_in);
         if !runs || signature != sign(RELEASE, node, job, number, &[]) {
@@ -286,7 +344,9 @@ impl Contract {
         caller: Caller,
         now: u64,
     ) -> Result<Vec<Emitted>, Reverted> {
-        let Slot::Assigned { attempt, at, assigned_at, called_in, .. } = slot else { return Err(Reverted) };
+        let Slot::Assigned { attempt, at, assigned_at, called_in, .. } = slot else {
+            return Err(Reverted);
+        };
         let patience = match caller {
             Caller::Scheduler => 0,
             Caller::Submitter => u64::from(terms.grace_seconds),
@@ -310,12 +370,23 @@ impl Contract {
     ) -> Result<Vec<Emitted>, Reverted> {
         let (node, attempt) = match slot {
             Slot::Assigned { node, attempt, .. } if now <= terms.deadline => (node, attempt),
-            Slot::Published { node, attempt, at } if now <= at + u64::from(terms.challenge_window) => (node, attempt),
+            Slot::Published { node, attempt, at }
+                if now <= at + u64::from(terms.challenge_window) =>
+            {
+                (node, attempt)
+            }
             Slot::Paid if self.plant == Some(Plant::PaysTwice) => {
                 *self.ledger.ends.entry(job).or_default() += 1;
                 return Ok(Vec::new());
             }
-            _ => return Err(Reverted),
+            Slot::None
+            | Slot::Open { .. }
+            | Slot::Assigned { .. }
+            | Slot::Held { .. }
+            | Slot::Published { .. }
+            | Slot::Paid
+            | Slot::Refunded
+            | Slot::Cancelled => return Err(Reverted),
         };
         let number = AttemptNumber(attempt);
         if signature != sign(RESULT, node, job, number, receipt_hash.0.as_slice()) {
@@ -341,14 +412,22 @@ impl Contract {
     ) -> Result<Vec<Emitted>, Reverted> {
         let Slot::Assigned { node, attempt, .. } = slot else { return Err(Reverted) };
         let number = AttemptNumber(attempt);
-        if now > terms.deadline || signature != sign(RESULT, node, job, number, receipt_hash.0.as_slice()) {
+        if now > terms.deadline
+            || signature != sign(RESULT, node, job, number, receipt_hash.0.as_slice())
+        {
             return Err(Reverted);
         }
         self.slots.insert(job, Slot::Published { node, attempt, at: now });
         Ok(vec![Fact::Published { node, attempt: number, receipt_hash }])
     }
 
-    fn claim(&mut self, job: JobId, terms: &Terms, slot: Slot, now: u64) -> Result<Vec<Emitted>, Reverted> {
+    fn claim(
+        &mut self,
+        job: JobId,
+        terms: &Terms,
+        slot: Slot,
+        now: u64,
+    ) -> Result<Vec<Emitted>, Reverted> {
         match slot {
             Slot::Held { node, at, .. } if now > at + u64::from(terms.hold_seconds) => {
                 Ok(vec![self.pay(job, terms, node, terms.fee.0)])
@@ -357,7 +436,14 @@ impl Contract {
             Slot::Published { node, at, .. } if now > at + u64::from(terms.challenge_window) => {
                 Ok(vec![self.pay(job, terms, node, 0)])
             }
-            _ => Err(Reverted),
+            Slot::None
+            | Slot::Open { .. }
+            | Slot::Assigned { .. }
+            | Slot::Held { .. }
+            | Slot::Published { .. }
+            | Slot::Paid
+            | Slot::Refunded
+            | Slot::Cancelled => Err(Reverted),
         }
     }
 

@@ -35,7 +35,12 @@ pub fn run(seed: u64, plant: Option<Plant>, traced: bool) -> History {
 
 /// Lives through the seeds `first` to `first + count − 1` on all cores. Ends early when `stop_at_first` and one fails.
 #[must_use]
-pub fn run_many(first: u64, count: u64, plant: Option<Plant>, stop_at_first: bool) -> (Stats, Vec<(u64, String)>) {
+pub fn run_many(
+    first: u64,
+    count: u64,
+    plant: Option<Plant>,
+    stop_at_first: bool,
+) -> (Stats, Vec<(u64, String)>) {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -65,7 +70,8 @@ pub fn run_many(first: u64, count: u64, plant: Option<Plant>, stop_at_first: boo
             });
         }
     });
-    let (stats, mut violations) = result.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (stats, mut violations) =
+        result.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     violations.sort();
     (stats, violations)
 }

@@ -47,17 +47,24 @@ fn main() -> anyhow::Result<ExitCode> {
             for line in history.trace.unwrap_or_default() {
                 println!("{line}");
             }
-            (1, history.stats, history.violation.map(|violation| (seed, violation)).into_iter().collect())
+            (
+                1,
+                history.stats,
+                history.violation.map(|violation| (seed, violation)).into_iter().collect(),
+            )
         }
         None => {
-            let (stats, violations) = run_many(arguments.first, arguments.seeds, plant, plant.is_some());
+            let (stats, violations) =
+                run_many(arguments.first, arguments.seeds, plant, plant.is_some());
             (arguments.seeds, stats, violations)
         }
     };
     if !arguments.json {
         for (seed, violation) in violations.iter().take(10) {
             let plant = plant.map(|plant| format!(" --plant {plant}")).unwrap_or_default();
-            println!("seed {seed}: {violation}\n  replay: cargo run -p gristmill-sim -- --seed {seed}{plant}");
+            println!(
+                "seed {seed}: {violation}\n  replay: cargo run -p gristmill-sim -- --seed {seed}{plant}"
+            );
         }
     }
     println!("{}", report(seeds, &stats, violations.len()));

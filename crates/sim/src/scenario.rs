@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use gristmill_market::Policy;
 use gristmill_market::command::{Command, Fact};
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::effect::{Intent, IntentAction};
 use gristmill_market::job::Job;
 use gristmill_market::node::Standing;
-use gristmill_market::Policy;
 use gristmill_protocol::api::{AttemptState, EventBody, Gpu, JobState, Offer};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, SpecHash};
 use gristmill_protocol::money::Amount;
@@ -42,8 +42,10 @@ pub fn is_happy(seed: u64) -> bool {
 pub fn build(seed: u64, plant: Option<Plant>) -> Town {
     let mut random = Random::new(seed ^ 0xA5A5_5A5A);
     let happy = is_happy(seed);
-    let agents: Vec<Agent> = (0..random.between(2, 4)).map(|index| agent(&mut random, index, happy)).collect();
-    let plans: Vec<Plan> = (0..random.between(1, 5)).map(|index| plan(&mut random, seed, index, happy)).collect();
+    let agents: Vec<Agent> =
+        (0..random.between(2, 4)).map(|index| agent(&mut random, index, happy)).collect();
+    let plans: Vec<Plan> =
+        (0..random.between(1, 5)).map(|index| plan(&mut random, seed, index, happy)).collect();
     let contract = Contract {
         slots: BTreeMap::new(),
         ledger: Ledger::default(),
@@ -56,7 +58,8 @@ pub fn build(seed: u64, plant: Option<Plant>) -> Town {
     // Blocks come every two seconds.
     policy.finality_seconds = 10;
     policy.chain_slack_seconds = 2;
-    policy.strategy = [Strategy::BestFit, Strategy::RoundRobin, Strategy::Cheapest][random.index(3)];
+    policy.strategy =
+        [Strategy::BestFit, Strategy::RoundRobin, Strategy::Cheapest][random.index(3)];
     let mut town = Town::new(seed, plant, policy, contract);
     town.chaos = !happy;
     town.agents = agents;
@@ -79,11 +82,17 @@ fn agent(random: &mut Random, index: u64, happy: bool) -> Agent {
         }
     };
     let gpu_count = if happy { 2 } else { random.below(3) };
-    let gpus: Vec<Gpu> = (0..gpu_count).map(|gpu| Gpu {
-        model: if random.percent(70) { "NVIDIA GeForce RTX 4090".into() } else { "NVIDIA A100-SXM4-80GB".into() },
-        vram_bytes: (gpu + 1) * 24 * GIB,
-        compute_capability: Some("8.9".into()),
-    }).collect();
+    let gpus: Vec<Gpu> = (0..gpu_count)
+        .map(|gpu| Gpu {
+            model: if random.percent(70) {
+                "NVIDIA GeForce RTX 4090".into()
+            } else {
+                "NVIDIA A100-SXM4-80GB".into()
+            },
+            vram_bytes: (gpu + 1) * 24 * GIB,
+            compute_capability: Some("8.9".into()),
+        })
+        .collect();
     Agent {
         id: NodeId(Address::repeat_byte(byte)),
         // Two nodes may belong to one provider.
@@ -127,12 +136,17 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
             memory_bytes: random.between(1, if happy { 2 } else { 8 }) * GIB,
             disk_bytes: GIB,
             gpus: u32::try_from(gpus).unwrap_or(0),
-            gpu_models: if gpus > 0 && !happy && random.percent(30) { vec!["RTX 4090".into()] } else { Vec::new() },
+            gpu_models: if gpus > 0 && !happy && random.percent(30) {
+                vec!["RTX 4090".into()]
+            } else {
+                Vec::new()
+            },
             vram_bytes: if gpus > 0 { random.between(1, 24) * GIB } else { 0 },
             compute_capability: None,
         },
         network: Network::None,
-        max_run_seconds: u32::try_from(random.between(20, if happy { 400 } else { 900 })).unwrap_or(20),
+        max_run_seconds: u32::try_from(random.between(20, if happy { 400 } else { 900 }))
+            .unwrap_or(20),
         retries: u8::try_from(random.below(4)).unwrap_or(0),
         verification: Verification::Receipt,
         strategy: None,
@@ -162,7 +176,8 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
     let mut plan = Plan::new(JobId(id.into()), terms, KnownSpec { hash: spec_hash, spec });
     plan.posts = happy || random.percent(85);
     plan.uploads = happy || random.percent(85);
-    plan.open_at = (happy || random.percent(93)).then(|| START.plus_seconds(random.between(5, 200)));
+    plan.open_at =
+        (happy || random.percent(93)).then(|| START.plus_seconds(random.between(5, 200)));
     if !happy {
         plan.cancel_at = random.percent(20).then(|| START.plus_seconds(random.between(1, 900)));
         plan.watches = random.percent(60);
@@ -196,7 +211,9 @@ pub fn call_of(intent: &Intent, plant: Option<Plant>) -> Call {
         IntentAction::CallIn { .. } => Call::CallIn { job },
         IntentAction::Release { signature, .. } => Call::Release { job, signature },
         IntentAction::Lapse { .. } => Call::Lapse { job, caller: Caller::Scheduler },
-        IntentAction::Settle { receipt_hash, signature, .. } => Call::Settle { job, receipt_hash, signature },
+        IntentAction::Settle { receipt_hash, signature, .. } => {
+            Call::Settle { job, receipt_hash, signature }
+        }
         IntentAction::Claim { .. } => Call::Claim { job },
         IntentAction::Refund => Call::Refund { job },
     }
@@ -207,7 +224,9 @@ pub fn call_of(intent: &Intent, plant: Option<Plant>) -> Call {
 pub fn distort(mut command: Command, random: &mut Random) -> Command {
     let wrong = random.below(4);
     match &mut command {
-        Command::Start { speaker } | Command::Report { speaker, .. } | Command::Release { speaker, .. } => match wrong {
+        Command::Start { speaker }
+        | Command::Report { speaker, .. }
+        | Command::Release { speaker, .. } => match wrong {
             0 => speaker.token = token(random),
             1 => speaker.attempt = AttemptNumber(speaker.attempt.0.wrapping_add(1)),
             2 => speaker.attempt = AttemptNumber(speaker.attempt.0.saturating_sub(1)),
@@ -217,7 +236,15 @@ pub fn distort(mut command: Command, random: &mut Random) -> Command {
         Command::Poll { node, .. } => {
             return Command::NodeDue { node: *node };
         }
-        _ => {}
+        Command::CreateJob { .. }
+        | Command::CancelJob { .. }
+        | Command::Chain { .. }
+        | Command::IntentFailed { .. }
+        | Command::RegisterNode { .. }
+        | Command::NodeStanding { .. }
+        | Command::Verdict { .. }
+        | Command::JobDue { .. }
+        | Command::NodeDue { .. } => {}
     }
     command
 }
@@ -227,11 +254,18 @@ pub fn watch_leases(chain: &Chain) -> Result<(), String> {
     let Some((before, logs)) = chain.newest() else { return Ok(()) };
     for log in logs {
         let Fact::Lapsed { attempt } = log.emitted else { continue };
-        let Slot::Assigned { attempt: number, at, assigned_at, called_in, .. } = before.slot(log.job) else { continue };
+        let Slot::Assigned { attempt: number, at, assigned_at, called_in, .. } =
+            before.slot(log.job)
+        else {
+            continue;
+        };
         let Some(terms) = before.terms.get(&log.job) else { continue };
         let end = Contract::lease_end(terms, at, assigned_at, called_in);
         if number == attempt.0 && log.at_s <= end {
-            return Err(format!("attempt {attempt} of {} was pushed out while its lease ran until {end}", log.job));
+            return Err(format!(
+                "attempt {attempt} of {} was pushed out while its lease ran until {end}",
+                log.job
+            ));
         }
     }
     Ok(())

@@ -79,7 +79,8 @@ impl Store {
                     }
                 }
                 Window::JobsFor(_) => {
-                    let mut waiting: Vec<_> = rows.jobs.values().filter(|job| job.is_assignable()).collect();
+                    let mut waiting: Vec<_> =
+                        rows.jobs.values().filter(|job| job.is_assignable()).collect();
                     waiting.sort_by_key(|job| (job.queued_at, job.id));
                     for job in waiting.into_iter().take(WINDOW_MAX) {
                         load_job(rows, job.id, &mut world);
@@ -131,7 +132,9 @@ impl Store {
 fn load_job(rows: &Rows, id: JobId, world: &mut World) {
     let Some(job) = rows.jobs.get(&id) else { return };
     world.jobs.insert(id, job.clone());
-    for (key, attempt) in rows.attempts.range((id, AttemptNumber(0))..=(id, AttemptNumber(u16::MAX))) {
+    for (key, attempt) in
+        rows.attempts.range((id, AttemptNumber(0))..=(id, AttemptNumber(u16::MAX)))
+    {
         world.attempts.insert(*key, attempt.clone());
         if let Some(node) = rows.nodes.get(&attempt.node) {
             world.nodes.insert(node.id, node.clone());

@@ -14,7 +14,10 @@ impl Town {
     pub fn disguise(&mut self, world: &World, command: &Command) -> Command {
         let mut command = command.clone();
         match (self.plant, &mut command) {
-            (Some(Plant::NoFence), Command::Start { speaker } | Command::Release { speaker, .. }) => {
+            (
+                Some(Plant::NoFence),
+                Command::Start { speaker } | Command::Release { speaker, .. },
+            ) => {
                 pose(world, speaker);
             }
             (Some(Plant::NoFence), Command::Report { speaker, receipt, .. }) => {
@@ -32,7 +35,12 @@ impl Town {
     }
 
     /// What is saved instead of `changes`.
-    pub fn tamper(&mut self, mut changes: Changes, command: &Command, world: &mut World) -> Changes {
+    pub fn tamper(
+        &mut self,
+        mut changes: Changes,
+        command: &Command,
+        world: &mut World,
+    ) -> Changes {
         match self.plant {
             Some(Plant::LostIntent) => {
                 changes.intents.retain(|intent| {
@@ -42,7 +50,8 @@ impl Town {
             Some(Plant::UncheckedVerdict) => {
                 let Some(open) = changes.verifications.pop() else { return changes };
                 let (job, attempt, receipt_hash) = (open.job, open.attempt, open.receipt_hash);
-                let verdict = Command::Verdict { job, attempt, receipt_hash, verdict: Verdict::Accept };
+                let verdict =
+                    Command::Verdict { job, attempt, receipt_hash, verdict: Verdict::Accept };
                 if gristmill_market::decide(world, verdict, self.now).is_ok() {
                     let more = world.take_changes();
                     changes.jobs.extend(more.jobs);
@@ -68,7 +77,9 @@ impl Town {
                     }
                 }
             }
-            Some(Plant::LeakedShare) if matches!(command, Command::Report { .. } | Command::Release { .. }) => {
+            Some(Plant::LeakedShare)
+                if matches!(command, Command::Report { .. } | Command::Release { .. }) =>
+            {
                 changes.nodes.clear();
             }
             Some(Plant::HistoryGap) if self.random.percent(3) => {

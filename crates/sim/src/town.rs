@@ -7,9 +7,9 @@ mod scheduler;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use gristmill_market::Policy;
 use gristmill_market::command::Command;
 use gristmill_market::demand::KnownSpec;
-use gristmill_market::Policy;
 use gristmill_protocol::api::JobState;
 use gristmill_protocol::ids::JobId;
 use gristmill_protocol::terms::Terms;
@@ -214,7 +214,10 @@ impl Town {
     fn note(&mut self, text: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let text = text();
-            trace.push(format!("{:>10.3} s  {text}", (self.now.0 - scenario::START.0) as f64 / 1000.0));
+            trace.push(format!(
+                "{:>10.3} s  {text}",
+                (self.now.0 - scenario::START.0) as f64 / 1000.0
+            ));
         }
     }
 
@@ -269,7 +272,11 @@ impl Town {
         }
         self.note(|| format!("what would come next: {waiting:?}"));
         let state = |plan: &Plan| self.store.rows.jobs.get(&plan.id).map(|job| job.state.clone());
-        let stuck: Vec<_> = self.plans.iter().map(|plan| (plan.id, state(plan), self.chain.contract.slot(plan.id))).collect();
+        let stuck: Vec<_> = self
+            .plans
+            .iter()
+            .map(|plan| (plan.id, state(plan), self.chain.contract.slot(plan.id)))
+            .collect();
         Err(format!("stuck after {STEPS_MAX} steps: {stuck:?}"))
     }
 
@@ -345,7 +352,8 @@ impl Town {
         let quiet = self.plans.iter().all(|plan| {
             let ended = self.store.rows.jobs.get(&plan.id).map(|job| job.state.name().is_end());
             let never = !plan.posts && plan.open_at.is_none();
-            plan.open_at.is_none() && (ended.unwrap_or(never || plan.terms.deadline < self.now.unix_seconds()))
+            plan.open_at.is_none()
+                && (ended.unwrap_or(never || plan.terms.deadline < self.now.unix_seconds()))
         });
         quiet
             && !self.chaos

@@ -8,15 +8,35 @@ const SEEDS: u64 = 300;
 #[test]
 fn the_rules_hold() {
     let (stats, violations) = run_many(1, SEEDS, None, false);
-    assert!(violations.is_empty(), "replay with `cargo run -p gristmill-sim -- --seed N`: {violations:?}");
+    assert!(
+        violations.is_empty(),
+        "replay with `cargo run -p gristmill-sim -- --seed N`: {violations:?}"
+    );
     assert!(stats.settled > SEEDS, "many jobs must be settled, not only {}", stats.settled);
     assert!(stats.refunded > SEEDS / 2);
     assert!(stats.cancelled > 0);
     // Everything that can happen to a job does happen.
     for event in [
-        "created", "funded", "queued", "assigned", "started", "called_in", "renewed", "reported", "accepted",
-        "rejected", "failed", "released", "expired", "abandoned", "published", "held", "settled", "refunding",
-        "refunded", "cancelled",
+        "created",
+        "funded",
+        "queued",
+        "assigned",
+        "started",
+        "called_in",
+        "renewed",
+        "reported",
+        "accepted",
+        "rejected",
+        "failed",
+        "released",
+        "expired",
+        "abandoned",
+        "published",
+        "held",
+        "settled",
+        "refunding",
+        "refunded",
+        "cancelled",
     ] {
         assert!(stats.events.contains_key(event), "no job was ever {event}");
     }
@@ -36,8 +56,10 @@ fn a_seed_replays() {
 #[test]
 fn every_planted_bug_is_caught() {
     assert!(Plant::ALL.len() >= 11);
-    let missed: Vec<_> =
-        Plant::ALL.iter().filter(|plant| run_many(1, SEEDS, Some(**plant), true).1.is_empty()).collect();
+    let missed: Vec<_> = Plant::ALL
+        .iter()
+        .filter(|plant| run_many(1, SEEDS, Some(**plant), true).1.is_empty())
+        .collect();
     assert!(missed.is_empty(), "nobody noticed {missed:?}");
 }
 

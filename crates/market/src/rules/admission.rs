@@ -38,7 +38,12 @@ fn objection(terms: &Terms, demand: &Demand, policy: &Policy, now_s: u64) -> Opt
 }
 
 /// A job without a history. Its id is the hash of its terms.
-fn new_job(draft: &Draft<'_>, id: JobId, terms: Terms, demand: Option<Demand>) -> Result<Job, Rejection> {
+fn new_job(
+    draft: &Draft<'_>,
+    id: JobId,
+    terms: Terms,
+    demand: Option<Demand>,
+) -> Result<Job, Rejection> {
     let ours = draft.policy().scheduler;
     if terms.scheduler != ours {
         return Err(Rejection::WrongScheduler { named: terms.scheduler, ours });
@@ -62,7 +67,10 @@ fn new_job(draft: &Draft<'_>, id: JobId, terms: Terms, demand: Option<Demand>) -
 }
 
 /// `None` where the store has no spec, an error where it asks for what cannot be done.
-fn demand_of(terms: &Terms, spec: Option<&KnownSpec>) -> Result<Option<Result<Demand, SpecError>>, Rejection> {
+fn demand_of(
+    terms: &Terms,
+    spec: Option<&KnownSpec>,
+) -> Result<Option<Result<Demand, SpecError>>, Rejection> {
     let Some(known) = spec else { return Ok(None) };
     if known.hash != terms.spec_hash {
         return Err(Rejection::SpecMismatch);
@@ -86,7 +94,9 @@ pub(super) fn create(
         None => {
             let now_s = draft.now.unix_seconds();
             terms.validate(now_s)?;
-            let Some(demand) = demand_of(&terms, Some(spec))? else { return Err(Rejection::SpecMismatch) };
+            let Some(demand) = demand_of(&terms, Some(spec))? else {
+                return Err(Rejection::SpecMismatch);
+            };
             let demand = demand?;
             if let Some(reason) = objection(&terms, &demand, draft.policy(), now_s) {
                 return Err(refusal(reason, &terms, &demand, draft.policy()));
@@ -126,7 +136,11 @@ fn refusal(reason: RefundReason, terms: &Terms, demand: &Demand, policy: &Policy
 }
 
 /// A funded job waits for a node, unless it can never be done.
-fn admit(draft: &mut Draft<'_>, id: JobId, demand: Option<Result<Demand, SpecError>>) -> Result<(), Rejection> {
+fn admit(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    demand: Option<Result<Demand, SpecError>>,
+) -> Result<(), Rejection> {
     let (policy, now_s) = (draft.policy(), draft.now.unix_seconds());
     match demand {
         Some(Ok(demand)) => draft.job_mut(id)?.demand = Some(demand),
@@ -134,7 +148,8 @@ fn admit(draft: &mut Draft<'_>, id: JobId, demand: Option<Result<Demand, SpecErr
         None => {}
     }
     let job = draft.job(id)?;
-    let objection = job.demand.as_ref().and_then(|demand| objection(&job.terms, demand, policy, now_s));
+    let objection =
+        job.demand.as_ref().and_then(|demand| objection(&job.terms, demand, policy, now_s));
     match objection {
         Some(reason) => refund(draft, id, reason),
         None if job.demand.is_some() => queue(draft, id, "the bounty is locked"),
@@ -190,13 +205,16 @@ pub(super) fn cancel(draft: &mut Draft<'_>, id: JobId, by: Address) -> Result<Re
     match job.state.clone() {
         State::Funding => {
             draft.job_mut(id)?.state = State::Cancelled;
-            draft.record(id, EventBody::Cancelled { reason: "the submitter cancelled it".into() })?;
+            draft
+                .record(id, EventBody::Cancelled { reason: "the submitter cancelled it".into() })?;
         }
         State::Queued { .. } | State::Assigned { .. } | State::CallingIn { .. } => {
             abandon(draft, id, None, "the submitter cancelled the job")?;
             refund(draft, id, RefundReason::Cancelled)?;
         }
-        State::Refunding { .. } | State::Refunded | State::Cancelled => return Ok(Reply::Unchanged),
+        State::Refunding { .. } | State::Refunded | State::Cancelled => {
+            return Ok(Reply::Unchanged);
+        }
         state @ (State::Verifying { .. }
         | State::Published { .. }
         | State::Settling { .. }

@@ -8,7 +8,9 @@ use gristmill_protocol::time::Timestamp;
 
 use super::admission::opened;
 use super::draft::Draft;
-use super::lifecycle::{Ending, abandon, accept, end_attempt, free, head, match_job, queue, try_again};
+use super::lifecycle::{
+    Ending, abandon, accept, end_attempt, free, head, match_job, queue, try_again,
+};
 use super::pursuit::{Occasion, pursue, reported};
 use crate::attempt::Attempt;
 use crate::command::{ChainEvent, Fact, IntentRef};
@@ -21,7 +23,11 @@ use crate::reply::Reply;
 const RETRY_SECONDS_MAX: u64 = 3600;
 
 /// Applies an event, once.
-pub(super) fn apply(draft: &mut Draft<'_>, event: ChainEvent, token: LeaseToken) -> Result<Reply, Rejection> {
+pub(super) fn apply(
+    draft: &mut Draft<'_>,
+    event: ChainEvent,
+    token: LeaseToken,
+) -> Result<Reply, Rejection> {
     let ChainEvent { job: id, position, at_s, fact } = event;
     match draft.find_job(id) {
         Some(job) if position <= job.escrow_at => return Ok(Reply::Unchanged),
@@ -35,13 +41,19 @@ pub(super) fn apply(draft: &mut Draft<'_>, event: ChainEvent, token: LeaseToken)
     match fact {
         Fact::Opened { terms, spec } => opened(draft, id, terms, spec.as_ref())?,
         Fact::Cancelled { amount } => cancelled(draft, id, amount)?,
-        Fact::Assigned { node, provider, attempt } => assigned(draft, id, node, provider, attempt, at_s)?,
+        Fact::Assigned { node, provider, attempt } => {
+            assigned(draft, id, node, provider, attempt, at_s)?
+        }
         Fact::CalledIn { attempt, lease_end_s } => called_in(draft, id, attempt, lease_end_s)?,
         Fact::Renewed { attempt, lease_end_s } => renewed(draft, id, attempt, lease_end_s, at_s)?,
-        Fact::Released { attempt } => reopened(draft, id, attempt, Ending::Released { drain: true })?,
+        Fact::Released { attempt } => {
+            reopened(draft, id, attempt, Ending::Released { drain: true })?
+        }
         Fact::Lapsed { attempt } => reopened(draft, id, attempt, Ending::Expired)?,
         Fact::Settled { node, attempt, .. } => settled(draft, id, node, attempt, at_s)?,
-        Fact::Published { node, attempt, receipt_hash } => published(draft, id, node, attempt, receipt_hash, at_s)?,
+        Fact::Published { node, attempt, receipt_hash } => {
+            published(draft, id, node, attempt, receipt_hash, at_s)?
+        }
         Fact::Paid { provider, amount, fee } => paid(draft, id, provider, amount, fee)?,
         Fact::Refunded { amount } => {
             draft.job_mut(id)?.escrow = Escrow::Refunded;
@@ -87,7 +99,10 @@ fn cancelled(draft: &mut Draft<'_>, id: JobId, amount: Amount) -> Result<(), Rej
     match job.state {
         State::Funding => {
             job.state = State::Cancelled;
-            draft.record(id, EventBody::Cancelled { reason: "the submitter forbade it on chain".into() })
+            draft.record(
+                id,
+                EventBody::Cancelled { reason: "the submitter forbade it on chain".into() },
+            )
         }
         State::Cancelled => Ok(()),
         State::Queued { .. }
@@ -119,14 +134,18 @@ fn assigned(
 ) -> Result<(), Rejection> {
     let job = draft.job_mut(id)?;
     let lease_end_s = at_s.saturating_add(u64::from(job.terms.lease_seconds));
-    job.escrow = Escrow::Assigned { node, attempt, renewed_at_s: at_s, lease_end_s, called_in: false };
+    job.escrow =
+        Escrow::Assigned { node, attempt, renewed_at_s: at_s, lease_end_s, called_in: false };
     job.assignments = attempt;
     let promised = std::mem::replace(&mut job.newest, attempt);
     if draft.find_attempt(id, attempt).is_some_and(|row| row.node == node) {
         return Ok(());
     }
     // Not our assignment: a database was lost, or the scheduler's key is used elsewhere. The chain is right.
-    if draft.find_attempt(id, promised).is_some_and(|row| row.state.is_live() || row.state == AttemptState::Accepted) {
+    if draft
+        .find_attempt(id, promised)
+        .is_some_and(|row| row.state.is_live() || row.state == AttemptState::Accepted)
+    {
         let why = "the chain assigned another node";
         end_attempt(draft, id, promised, Ending::Abandoned, vec![why.into()])?;
         queue(draft, id, why)?;
@@ -153,7 +172,12 @@ fn assigned(
     Ok(())
 }
 
-fn called_in(draft: &mut Draft<'_>, id: JobId, number: AttemptNumber, end_s: u64) -> Result<(), Rejection> {
+fn called_in(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    number: AttemptNumber,
+    end_s: u64,
+) -> Result<(), Rejection> {
     let job = draft.job_mut(id)?;
     if let Escrow::Assigned { lease_end_s, called_in, .. } = &mut job.escrow {
         (*lease_end_s, *called_in) = (end_s, true);
@@ -185,7 +209,12 @@ fn renewed(
 }
 
 /// Nobody holds the job on chain any more. Whoever was at work on it cannot be paid for this attempt.
-fn reopened(draft: &mut Draft<'_>, id: JobId, number: AttemptNumber, ending: Ending) -> Result<(), Rejection> {
+fn reopened(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    number: AttemptNumber,
+    ending: Ending,
+) -> Result<(), Rejection> {
     let job = draft.job_mut(id)?;
     job.escrow = Escrow::Open;
     if job.state.attempt() != Some(number) {
@@ -193,7 +222,9 @@ fn reopened(draft: &mut Draft<'_>, id: JobId, number: AttemptNumber, ending: End
     }
     let why = match ending {
         Ending::Released { .. } => "released on chain",
-        Ending::Expired | Ending::Failed | Ending::Rejected | Ending::Abandoned => "its lease lapsed on chain",
+        Ending::Expired | Ending::Failed | Ending::Rejected | Ending::Abandoned => {
+            "its lease lapsed on chain"
+        }
     };
     end_attempt(draft, id, number, ending, vec![why.into()])?;
     try_again(draft, id, why)
@@ -261,7 +292,13 @@ fn published(
     reported(draft, id, attempt)
 }
 
-fn paid(draft: &mut Draft<'_>, id: JobId, provider: Address, amount: Amount, fee: Amount) -> Result<(), Rejection> {
+fn paid(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    provider: Address,
+    amount: Amount,
+    fee: Amount,
+) -> Result<(), Rejection> {
     let job = draft.job_mut(id)?;
     let attempt = job.escrow.attempt().or(job.state.attempt()).unwrap_or(job.newest);
     job.escrow = Escrow::Paid;
@@ -273,7 +310,11 @@ fn paid(draft: &mut Draft<'_>, id: JobId, provider: Address, amount: Amount, fee
 
 /// A transaction can never be mined: it is planned again later, under a new subject, if it is still wanted then. An
 /// assignment goes to another node instead.
-pub(super) fn intent_failed(draft: &mut Draft<'_>, intent: &IntentRef, reason: &str) -> Result<Reply, Rejection> {
+pub(super) fn intent_failed(
+    draft: &mut Draft<'_>,
+    intent: &IntentRef,
+    reason: &str,
+) -> Result<Reply, Rejection> {
     let (id, now) = (intent.job, draft.now);
     let job = draft.job(id)?;
     if intent.kind == IntentKind::Assign {
@@ -299,13 +340,17 @@ pub(super) fn intent_failed(draft: &mut Draft<'_>, intent: &IntentRef, reason: &
     Ok(Reply::Job { state: draft.job(id)?.state.name() })
 }
 
-fn assignment_failed(draft: &mut Draft<'_>, intent: &IntentRef, reason: &str) -> Result<Reply, Rejection> {
+fn assignment_failed(
+    draft: &mut Draft<'_>,
+    intent: &IntentRef,
+    reason: &str,
+) -> Result<Reply, Rejection> {
     let id = intent.job;
     let job = draft.job(id)?;
     let promised = job.newest;
-    let is_it = draft.find_attempt(id, promised).is_some_and(|row| {
-        intent.subject.contains(&format!("/{promised}/{}/", row.node))
-    });
+    let is_it = draft
+        .find_attempt(id, promised)
+        .is_some_and(|row| intent.subject.contains(&format!("/{promised}/{}/", row.node)));
     if !is_it || promised <= job.assignments {
         return Ok(Reply::Unchanged);
     }

@@ -70,7 +70,10 @@ impl<'w> Draft<'w> {
 
     /// All jobs that are loaded, by ascending id.
     pub(super) fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.world.jobs.keys().chain(self.written.jobs.keys().filter(|id| !self.world.jobs.contains_key(*id)))
+        self.world
+            .jobs
+            .keys()
+            .chain(self.written.jobs.keys().filter(|id| !self.world.jobs.contains_key(*id)))
             .filter_map(|id| self.find_job(*id))
     }
 
@@ -79,7 +82,11 @@ impl<'w> Draft<'w> {
         self.written.attempts.get(&key).or_else(|| self.world.attempts.get(&key))
     }
 
-    pub(super) fn attempt_mut(&mut self, job: JobId, number: AttemptNumber) -> Result<&mut Attempt, Rejection> {
+    pub(super) fn attempt_mut(
+        &mut self,
+        job: JobId,
+        number: AttemptNumber,
+    ) -> Result<&mut Attempt, Rejection> {
         copy_on_write(&mut self.written.attempts, &self.world.attempts, (job, number))
             .ok_or(Rejection::UnknownAttempt { job, attempt: number })
     }
@@ -104,7 +111,8 @@ impl<'w> Draft<'w> {
     }
 
     pub(super) fn node_mut(&mut self, id: NodeId) -> Result<&mut Node, Rejection> {
-        copy_on_write(&mut self.written.nodes, &self.world.nodes, id).ok_or(Rejection::UnknownNode(id))
+        copy_on_write(&mut self.written.nodes, &self.world.nodes, id)
+            .ok_or(Rejection::UnknownNode(id))
     }
 
     pub(super) fn insert_node(&mut self, node: Node) {
@@ -127,10 +135,17 @@ impl<'w> Draft<'w> {
     }
 
     /// Plans a transaction, unless the same failed lately: then it says when the next may be planned.
-    pub(super) fn plan(&mut self, id: JobId, action: IntentAction) -> Result<Option<Timestamp>, Rejection> {
+    pub(super) fn plan(
+        &mut self,
+        id: JobId,
+        action: IntentAction,
+    ) -> Result<Option<Timestamp>, Rejection> {
         let job = self.job(id)?;
         let mut intent = Intent { job: id, action, round: 0 };
-        if let Some(setback) = (!job.setbacks.is_empty()).then(|| job.setback(intent.kind(), &intent.about())).flatten() {
+        if let Some(setback) = (!job.setbacks.is_empty())
+            .then(|| job.setback(intent.kind(), &intent.about()))
+            .flatten()
+        {
             if self.now < setback.retry_at {
                 return Ok(Some(setback.retry_at));
             }

@@ -24,7 +24,11 @@ pub(super) fn head(text: &str) -> String {
 }
 
 /// The job waits for a node from now on.
-pub(super) fn queue(draft: &mut Draft<'_>, id: JobId, reason: impl Into<String>) -> Result<(), Rejection> {
+pub(super) fn queue(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    reason: impl Into<String>,
+) -> Result<(), Rejection> {
     let now = draft.now;
     let job = draft.job_mut(id)?;
     job.queued_at = now;
@@ -33,7 +37,11 @@ pub(super) fn queue(draft: &mut Draft<'_>, id: JobId, reason: impl Into<String>)
 }
 
 /// The bounty goes back: by the submitter's own `cancel`, or by a refund after the deadline.
-pub(super) fn refund(draft: &mut Draft<'_>, id: JobId, reason: RefundReason) -> Result<(), Rejection> {
+pub(super) fn refund(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    reason: RefundReason,
+) -> Result<(), Rejection> {
     draft.job_mut(id)?.state = State::Refunding { reason };
     draft.record(id, EventBody::Refunding { reason: reason.sentence() })
 }
@@ -50,7 +58,11 @@ pub(super) fn try_again(draft: &mut Draft<'_>, id: JobId, why: &str) -> Result<(
 }
 
 /// Gives the job to the best of the loaded nodes, if it waits for nothing else and one fits.
-pub(super) fn match_job(draft: &mut Draft<'_>, id: JobId, token: LeaseToken) -> Result<(), Rejection> {
+pub(super) fn match_job(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    token: LeaseToken,
+) -> Result<(), Rejection> {
     let job = draft.job(id)?;
     let Some(ask) = Ask::of(job).filter(|_| job.is_assignable()) else { return Ok(()) };
     let strategy = ask.demand.strategy.unwrap_or(draft.policy().strategy);
@@ -61,7 +73,12 @@ pub(super) fn match_job(draft: &mut Draft<'_>, id: JobId, token: LeaseToken) -> 
 }
 
 /// The job is promised to `node`, and an assignment on chain planned. The caller has checked that it fits.
-pub(super) fn assign(draft: &mut Draft<'_>, id: JobId, node: NodeId, token: LeaseToken) -> Result<(), Rejection> {
+pub(super) fn assign(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    node: NodeId,
+    token: LeaseToken,
+) -> Result<(), Rejection> {
     let now = draft.now;
     let job = draft.job(id)?;
     let holder = draft.node(node)?;
@@ -154,7 +171,12 @@ pub(super) fn end_attempt(
 }
 
 /// What the attempt took up on its node is free again.
-pub(super) fn free(draft: &mut Draft<'_>, id: JobId, number: AttemptNumber, node: NodeId) -> Result<(), Rejection> {
+pub(super) fn free(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    number: AttemptNumber,
+    node: NodeId,
+) -> Result<(), Rejection> {
     let Some(row) = draft.find_node(node) else { return Ok(()) };
     if row.holding.get(&id).is_some_and(|held| held.attempt == number) {
         draft.node_mut(node)?.holding.remove(&id);
@@ -205,7 +227,11 @@ pub(super) fn abandon(
 }
 
 /// The result counts: by a verdict, or because the chain has paid for it.
-pub(super) fn accept(draft: &mut Draft<'_>, id: JobId, number: AttemptNumber) -> Result<(), Rejection> {
+pub(super) fn accept(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    number: AttemptNumber,
+) -> Result<(), Rejection> {
     let now = draft.now;
     let Some(row) = draft.find_attempt(id, number) else { return Ok(()) };
     if row.state == AttemptState::Accepted {
@@ -224,7 +250,9 @@ pub(super) fn accept(draft: &mut Draft<'_>, id: JobId, number: AttemptNumber) ->
     }
     free(draft, id, number, node)?;
     match report {
-        Some(receipt_hash) => draft.record(id, EventBody::Accepted { attempt: number, receipt_hash }),
+        Some(receipt_hash) => {
+            draft.record(id, EventBody::Accepted { attempt: number, receipt_hash })
+        }
         // Only the chain knows the result.
         None => Ok(()),
     }

@@ -52,7 +52,11 @@ pub(super) fn register(
 }
 
 /// What the chain says of it. What it holds already it can finish.
-pub(super) fn stand(draft: &mut Draft<'_>, id: NodeId, standing: Standing) -> Result<Reply, Rejection> {
+pub(super) fn stand(
+    draft: &mut Draft<'_>,
+    id: NodeId,
+    standing: Standing,
+) -> Result<Reply, Rejection> {
     let node = draft.node_mut(id)?;
     node.standing = standing;
     let state = node.state();

@@ -27,7 +27,9 @@ pub(super) enum Occasion {
 
 /// The first instant after a second on chain, allowing for the clock of blocks.
 fn after_s(draft: &Draft<'_>, second: u64) -> Timestamp {
-    Timestamp::from_unix_seconds(second.saturating_add(1 + u64::from(draft.policy().chain_slack_seconds)))
+    Timestamp::from_unix_seconds(
+        second.saturating_add(1 + u64::from(draft.policy().chain_slack_seconds)),
+    )
 }
 
 /// When everything that was mined until this second is known here.
@@ -50,7 +52,9 @@ pub(super) fn expire(draft: &mut Draft<'_>, id: JobId) -> Result<(), Rejection> 
             abandon(draft, id, None, "the deadline has passed")?;
             refund(draft, id, RefundReason::TooLate)
         }
-        State::Assigned { attempt } | State::CallingIn { attempt } => expire_lease(draft, id, attempt),
+        State::Assigned { attempt } | State::CallingIn { attempt } => {
+            expire_lease(draft, id, attempt)
+        }
         State::Funding
         | State::Queued { .. }
         | State::Verifying { .. }
@@ -67,7 +71,9 @@ pub(super) fn expire(draft: &mut Draft<'_>, id: JobId) -> Result<(), Rejection> 
 pub(super) fn too_late_at(job: &Job, policy: &Policy) -> Timestamp {
     match &job.demand {
         Some(demand) => latest_start_s(&job.terms, demand, policy)
-            .map_or(Timestamp::default(), |second| Timestamp::from_unix_seconds(second.saturating_add(1))),
+            .map_or(Timestamp::default(), |second| {
+                Timestamp::from_unix_seconds(second.saturating_add(1))
+            }),
         None => Timestamp::from_unix_seconds(job.terms.deadline.saturating_add(1)),
     }
 }
@@ -80,7 +86,13 @@ fn expire_lease(draft: &mut Draft<'_>, id: JobId, attempt: AttemptNumber) -> Res
         return Ok(());
     }
     if draft.now >= known_after_s(draft, lease_end_s) {
-        end_attempt(draft, id, attempt, Ending::Expired, vec!["its lease ended without a renewal".into()])?;
+        end_attempt(
+            draft,
+            id,
+            attempt,
+            Ending::Expired,
+            vec!["its lease ended without a renewal".into()],
+        )?;
         return try_again(draft, id, "the node went silent");
     }
     let may_call_in = call_in_at(draft, job).is_some_and(|at| at <= draft.now);
@@ -100,7 +112,9 @@ fn is_heard(draft: &Draft<'_>, id: JobId, attempt: AttemptNumber) -> bool {
 /// When the holder of the escrow can be called in: a quarter of a lease after its last renewal, once, and only if that
 /// shortens the lease.
 fn call_in_at(draft: &Draft<'_>, job: &Job) -> Option<Timestamp> {
-    let Escrow::Assigned { renewed_at_s, lease_end_s, called_in: false, .. } = job.escrow else { return None };
+    let Escrow::Assigned { renewed_at_s, lease_end_s, called_in: false, .. } = job.escrow else {
+        return None;
+    };
     let terms = &job.terms;
     let earliest = after_s(draft, renewed_at_s.saturating_add(u64::from(terms.lease_seconds) / 4));
     let now_s = draft.now.max(earliest).unix_seconds();
@@ -109,7 +123,11 @@ fn call_in_at(draft: &Draft<'_>, job: &Job) -> Option<Timestamp> {
 }
 
 /// Plans what a job wants now, and sets when to look again.
-pub(super) fn pursue(draft: &mut Draft<'_>, id: JobId, occasion: Occasion) -> Result<(), Rejection> {
+pub(super) fn pursue(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    occasion: Occasion,
+) -> Result<(), Rejection> {
     let job = draft.job(id)?;
     if matches!(job.state, State::Queued { .. }) && draft.now >= too_late_at(job, draft.policy()) {
         refund(draft, id, RefundReason::TooLate)?;
@@ -160,7 +178,9 @@ enum Hold {
 fn loosen(draft: &mut Draft<'_>, id: JobId) -> Result<Hold, Rejection> {
     let now = draft.now;
     let job = draft.job(id)?;
-    let Escrow::Assigned { attempt, lease_end_s, renewed_at_s, .. } = job.escrow else { return Ok(Hold::Open) };
+    let Escrow::Assigned { attempt, lease_end_s, renewed_at_s, .. } = job.escrow else {
+        return Ok(Hold::Open);
+    };
     let ended_at = known_after_s(draft, lease_end_s);
     if now >= ended_at {
         return Ok(Hold::Ended { attempt });
@@ -171,14 +191,20 @@ fn loosen(draft: &mut Draft<'_>, id: JobId) -> Result<Hold, Rejection> {
         (Some(signature), _) if now.unix_seconds() <= lease_end_s => {
             plan(draft, id, IntentAction::Release { attempt, signature })?
         }
-        (_, Some(at)) if at <= now => plan(draft, id, IntentAction::CallIn { attempt, renewed_at_s })?,
+        (_, Some(at)) if at <= now => {
+            plan(draft, id, IntentAction::CallIn { attempt, renewed_at_s })?
+        }
         (_, Some(at)) => at,
         (_, None) => ended_at,
     };
     Ok(Hold::Held { attempt, lease_end_s, look_at: look_at.min(ended_at) })
 }
 
-fn pursue_queued(draft: &mut Draft<'_>, id: JobId, occasion: Occasion) -> Result<Timestamp, Rejection> {
+fn pursue_queued(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    occasion: Occasion,
+) -> Result<Timestamp, Rejection> {
     let hold = loosen(draft, id)?;
     let job = draft.job(id)?;
     let too_late = too_late_at(job, draft.policy());
@@ -198,7 +224,9 @@ fn pursue_queued(draft: &mut Draft<'_>, id: JobId, occasion: Occasion) -> Result
                 return pursue_refund(draft, id);
             }
             Hold::Open | Hold::Ended { .. } => (Wait::Node, too_late),
-            Hold::Held { attempt, lease_end_s, look_at } => (Wait::OldLease { attempt, lease_end_s }, look_at),
+            Hold::Held { attempt, lease_end_s, look_at } => {
+                (Wait::OldLease { attempt, lease_end_s }, look_at)
+            }
         }
     };
     draft.job_mut(id)?.state = State::Queued { wait };
@@ -252,11 +280,17 @@ fn silent_at(draft: &Draft<'_>, id: JobId, attempt: AttemptNumber) -> Timestamp 
     node.map_or(draft.now, |node| node.heard_at.plus_millis(draft.policy().silence_ms + 1))
 }
 
-fn pursue_call_in(draft: &mut Draft<'_>, id: JobId, attempt: AttemptNumber) -> Result<Timestamp, Rejection> {
+fn pursue_call_in(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    attempt: AttemptNumber,
+) -> Result<Timestamp, Rejection> {
     let deadline_passed = deadline_passed(draft, id)?;
     let job = draft.job(id)?;
     let due_at = match job.escrow {
-        Escrow::Assigned { attempt: holder, lease_end_s, renewed_at_s, .. } if holder == attempt => {
+        Escrow::Assigned { attempt: holder, lease_end_s, renewed_at_s, .. }
+            if holder == attempt =>
+        {
             let lease_over = known_after_s(draft, lease_end_s);
             match call_in_at(draft, job) {
                 Some(at) if at <= draft.now => {
@@ -301,7 +335,11 @@ fn pursue_verdict(
 }
 
 /// A report has come in: it is looked at now, and again if nobody answers.
-pub(super) fn reported(draft: &mut Draft<'_>, id: JobId, attempt: AttemptNumber) -> Result<(), Rejection> {
+pub(super) fn reported(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    attempt: AttemptNumber,
+) -> Result<(), Rejection> {
     ask_for_verdict(draft, id, attempt);
     pursue(draft, id, Occasion::Change)
 }
@@ -312,13 +350,16 @@ fn pursue_published(
     attempt: AttemptNumber,
     occasion: Occasion,
 ) -> Result<Timestamp, Rejection> {
-    let Escrow::Published { until_s, .. } = draft.job(id)?.escrow else { return Ok(patience(draft)) };
+    let Escrow::Published { until_s, .. } = draft.job(id)?.escrow else {
+        return Ok(patience(draft));
+    };
     let window_over = after_s(draft, until_s);
     if draft.now >= window_over {
         return plan(draft, id, IntentAction::Claim { attempt });
     }
     let asked = occasion == Occasion::Due && ask_for_verdict(draft, id, attempt);
-    let open = draft.find_attempt(id, attempt).is_some_and(|row| row.state == AttemptState::Reported);
+    let open =
+        draft.find_attempt(id, attempt).is_some_and(|row| row.state == AttemptState::Reported);
     Ok(if asked || open { patience(draft).min(window_over) } else { window_over })
 }
 
@@ -333,7 +374,11 @@ fn pursue_payment(
     match draft.job(id)?.escrow {
         Escrow::Held { until_s, .. } => {
             let hold_over = after_s(draft, until_s);
-            if now >= hold_over { plan(draft, id, IntentAction::Claim { attempt }) } else { Ok(hold_over) }
+            if now >= hold_over {
+                plan(draft, id, IntentAction::Claim { attempt })
+            } else {
+                Ok(hold_over)
+            }
         }
         Escrow::Published { until_s, .. } => {
             let window_over = after_s(draft, until_s);
@@ -351,17 +396,28 @@ fn pursue_payment(
         }
         // Too late to settle. What was mined in time is not lost: then the refund fails.
         Escrow::None | Escrow::Open | Escrow::Assigned { .. } => {
-            let settled_or_not = deadline_passed
-                .plus_seconds(u64::from(draft.policy().finality_seconds + draft.policy().patience_seconds));
-            if now >= settled_or_not { plan(draft, id, IntentAction::Refund) } else { Ok(settled_or_not) }
+            let settled_or_not = deadline_passed.plus_seconds(u64::from(
+                draft.policy().finality_seconds + draft.policy().patience_seconds,
+            ));
+            if now >= settled_or_not {
+                plan(draft, id, IntentAction::Refund)
+            } else {
+                Ok(settled_or_not)
+            }
         }
         Escrow::Paid | Escrow::Refunded | Escrow::Cancelled => Ok(patience(draft)),
     }
 }
 
-fn settle(draft: &mut Draft<'_>, id: JobId, attempt: AttemptNumber) -> Result<Timestamp, Rejection> {
+fn settle(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    attempt: AttemptNumber,
+) -> Result<Timestamp, Rejection> {
     let report = draft.find_attempt(id, attempt).and_then(|row| row.report.as_ref());
-    let Some((receipt_hash, signature)) = report.map(|report| (report.receipt.hash(), report.signature)) else {
+    let Some((receipt_hash, signature)) =
+        report.map(|report| (report.receipt.hash(), report.signature))
+    else {
         return Ok(patience(draft));
     };
     plan(draft, id, IntentAction::Settle { attempt, receipt_hash, signature })

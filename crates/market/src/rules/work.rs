@@ -59,7 +59,9 @@ pub(super) fn poll(
     };
     let node = draft.node(id)?;
     let mine = node.holding.iter().filter(|(job, held)| unheard(**job, held.attempt));
-    let assignments = mine.map(|(job, held)| Lease { job: *job, attempt: held.attempt, token: held.token }).collect();
+    let assignments = mine
+        .map(|(job, held)| Lease { job: *job, attempt: held.attempt, token: held.token })
+        .collect();
     let stop = holding.iter().filter_map(|held| stop(draft, id, *held)).collect();
     Ok(Reply::Polled { assignments, stop })
 }
@@ -79,7 +81,9 @@ fn stop(draft: &Draft<'_>, node: NodeId, held: AttemptRef) -> Option<Stop> {
             | AttemptState::Expired
             | AttemptState::Released
             | AttemptState::Failed
-            | AttemptState::Abandoned => row.reason.clone().unwrap_or_else(|| row.state.as_str().to_owned()),
+            | AttemptState::Abandoned => {
+                row.reason.clone().unwrap_or_else(|| row.state.as_str().to_owned())
+            }
         },
         None => "another node has this attempt".to_owned(),
     };
@@ -99,7 +103,9 @@ pub(super) fn start(draft: &mut Draft<'_>, speaker: &Speaker) -> Result<Reply, R
     let refused = Rejection::WrongState { state: job.state.name() };
     match (&job.state, row.state) {
         (State::Assigned { .. } | State::CallingIn { .. }, AttemptState::Leased) => {}
-        (State::Assigned { .. } | State::CallingIn { .. }, AttemptState::Running) => return Ok(Reply::Unchanged),
+        (State::Assigned { .. } | State::CallingIn { .. }, AttemptState::Running) => {
+            return Ok(Reply::Unchanged);
+        }
         _ => return Err(refused),
     }
     let row = draft.attempt_mut(speaker.job, speaker.attempt)?;
@@ -128,8 +134,13 @@ pub(super) fn report(
     let refused = Rejection::WrongState { state: job.state.name() };
     let success = receipt.outcome.is_success();
     let on_chain = match (&job.state, row.state) {
-        (State::Assigned { .. } | State::CallingIn { .. }, AttemptState::Leased | AttemptState::Running) => None,
-        (State::Published { .. }, AttemptState::Reported) if row.report.is_none() && success => Some(job.escrow),
+        (
+            State::Assigned { .. } | State::CallingIn { .. },
+            AttemptState::Leased | AttemptState::Running,
+        ) => None,
+        (State::Published { .. }, AttemptState::Reported) if row.report.is_none() && success => {
+            Some(job.escrow)
+        }
         _ => return Err(refused),
     };
     if let Some(Escrow::Published { receipt_hash, .. }) = on_chain
@@ -137,7 +148,8 @@ pub(super) fn report(
     {
         return Err(Rejection::WrongReceipt("hash (another one is on chain)"));
     }
-    let (started_at, outcome, output_cid) = (receipt.started_at_ms, receipt.outcome.clone(), receipt.output_cid.clone());
+    let (started_at, outcome, output_cid) =
+        (receipt.started_at_ms, receipt.outcome.clone(), receipt.output_cid.clone());
     let row = draft.attempt_mut(id, attempt)?;
     row.started_at = row.started_at.or(Some(started_at));
     row.report = Some(Report { receipt, signature });
@@ -192,7 +204,10 @@ pub(super) fn release(
     }
     let refused = Rejection::WrongState { state: job.state.name() };
     match (&job.state, row.state) {
-        (State::Assigned { .. } | State::CallingIn { .. }, AttemptState::Leased | AttemptState::Running) => {
+        (
+            State::Assigned { .. } | State::CallingIn { .. },
+            AttemptState::Leased | AttemptState::Running,
+        ) => {
             let drain = draft.find_node(node).is_some_and(|node| node.mode == Mode::Draining);
             draft.attempt_mut(id, attempt)?.release = Some(signature);
             end_attempt(draft, id, attempt, Ending::Released { drain }, vec![head(reason)])?;
@@ -238,7 +253,8 @@ pub(super) fn verdict(
         | State::Refunded
         | State::Cancelled => return Err(refused),
     };
-    let row = draft.find_attempt(id, attempt).ok_or(Rejection::UnknownAttempt { job: id, attempt })?;
+    let row =
+        draft.find_attempt(id, attempt).ok_or(Rejection::UnknownAttempt { job: id, attempt })?;
     let judged = row.state == AttemptState::Reported
         && row.report.as_ref().is_some_and(|report| report.receipt.hash() == receipt_hash);
     if !judged {

@@ -64,7 +64,10 @@ fn a_silent_node_is_called_in_then_replaced_in_one_transaction() {
     assert_eq!(stage.state(), JobState::Assigned);
     assert_eq!(stage.row(2).node, node_id(2));
     // No separate lapse: the assignment ends the old lease.
-    assert_eq!(stage.intents(), vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]);
+    assert_eq!(
+        stage.intents(),
+        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]
+    );
     assert!(stage.node(1).holding.is_empty());
 }
 
@@ -114,12 +117,18 @@ fn a_failure_with_a_release_frees_the_job_at_once_and_not_for_the_same_node() {
     stage.join(2);
     stage.take();
     stage.report(1, 1, Some(RELEASE)).unwrap();
-    assert_eq!(stage.intents(), vec![IntentAction::Release { attempt: attempt(1), signature: RELEASE }]);
+    assert_eq!(
+        stage.intents(),
+        vec![IntentAction::Release { attempt: attempt(1), signature: RELEASE }]
+    );
     assert!(matches!(stage.job().state, State::Queued { wait: Wait::OldLease { .. } }));
     assert_eq!(stage.poll(2), vec![], "the escrow is not free yet");
     stage.chain(Fact::Released { attempt: attempt(1) }).unwrap();
     assert_eq!(stage.row(2).node, node_id(2));
-    assert_eq!(stage.intents(), vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]);
+    assert_eq!(
+        stage.intents(),
+        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]
+    );
 }
 
 #[test]
@@ -145,7 +154,10 @@ fn a_rejected_node_without_a_release_is_called_in_although_it_lives() {
     assert!(matches!(stage.intents()[..], [IntentAction::CallIn { .. }]));
     // It signs after all: the release is quicker.
     stage.release(1).unwrap();
-    assert_eq!(stage.intents(), vec![IntentAction::Release { attempt: attempt(1), signature: RELEASE }]);
+    assert_eq!(
+        stage.intents(),
+        vec![IntentAction::Release { attempt: attempt(1), signature: RELEASE }]
+    );
     assert_eq!(stage.release(1), Ok(Reply::Unchanged));
 }
 
@@ -163,7 +175,11 @@ fn attempts_are_counted() {
         stage.report(number, 1, Some(RELEASE)).unwrap();
         stage.chain(Fact::Released { attempt: attempt(number) }).unwrap();
     }
-    assert_eq!(stage.state(), JobState::Refunding, "two retries are three attempts, though a fourth node waits");
+    assert_eq!(
+        stage.state(),
+        JobState::Refunding,
+        "two retries are three attempts, though a fourth node waits"
+    );
     assert_eq!(stage.world.attempts.len(), 3);
 }
 
@@ -189,7 +205,10 @@ fn only_the_newest_attempt_speaks_and_only_with_its_token() {
     ];
     for speaker in forged {
         let refused = say(speaker, &mut stage).unwrap_err();
-        assert!(matches!(refused.code(), ErrorCode::StaleAttempt | ErrorCode::NotFound), "{refused}");
+        assert!(
+            matches!(refused.code(), ErrorCode::StaleAttempt | ErrorCode::NotFound),
+            "{refused}"
+        );
     }
     assert_eq!(stage.state(), JobState::Assigned, "none of that moved the job");
     say(new, &mut stage).unwrap();
@@ -202,10 +221,19 @@ fn a_receipt_must_be_about_this_attempt() {
     let speaker = stage.speaker(1);
     let right = stage.receipt(speaker, 0);
     for (field, wrong) in [
-        ("job_id", gristmill_protocol::receipt::Receipt { job_id: crate::stage::job_id(9), ..right.clone() }),
+        (
+            "job_id",
+            gristmill_protocol::receipt::Receipt {
+                job_id: crate::stage::job_id(9),
+                ..right.clone()
+            },
+        ),
         ("attempt", gristmill_protocol::receipt::Receipt { attempt: attempt(2), ..right.clone() }),
         ("node", gristmill_protocol::receipt::Receipt { node: node_id(2), ..right.clone() }),
-        ("spec_hash", gristmill_protocol::receipt::Receipt { spec_hash: Default::default(), ..right.clone() }),
+        (
+            "spec_hash",
+            gristmill_protocol::receipt::Receipt { spec_hash: Default::default(), ..right.clone() },
+        ),
     ] {
         let said = Command::Report { speaker, receipt: wrong, signature: RELEASE, release: None };
         assert_eq!(stage.ask(said), Err(Rejection::WrongReceipt(field)));
@@ -231,8 +259,17 @@ fn a_promise_that_was_given_up_waits_for_its_number() {
     assert_eq!(stage.poll(2), vec![]);
     stage.take();
     // It arrives all the same: the release goes after it.
-    stage.chain(Fact::Assigned { node: first, provider: provider(first.0.0[0]), attempt: attempt(1) }).unwrap();
-    assert_eq!(stage.intents(), vec![IntentAction::Release { attempt: attempt(1), signature: RELEASE }]);
+    stage
+        .chain(Fact::Assigned {
+            node: first,
+            provider: provider(first.0.0[0]),
+            attempt: attempt(1),
+        })
+        .unwrap();
+    assert_eq!(
+        stage.intents(),
+        vec![IntentAction::Release { attempt: attempt(1), signature: RELEASE }]
+    );
     stage.chain(Fact::Released { attempt: attempt(1) }).unwrap();
     assert_eq!(stage.job().newest, attempt(2));
 }
@@ -265,7 +302,9 @@ fn what_the_chain_assigned_without_us_is_respected() {
     stage.create();
     stage.open();
     assert_eq!(stage.row(1).node, node_id(1));
-    stage.chain(Fact::Assigned { node: node_id(7), provider: provider(7), attempt: attempt(1) }).unwrap();
+    stage
+        .chain(Fact::Assigned { node: node_id(7), provider: provider(7), attempt: attempt(1) })
+        .unwrap();
     assert!(matches!(stage.job().state, State::Queued { wait: Wait::OldLease { .. } }));
     assert_eq!(stage.row(1).node, node_id(7));
     assert!(stage.node(1).holding.is_empty());

@@ -44,6 +44,9 @@ fn ask(demand: &Demand, pay: u128) -> Ask<'_> {
     Ask { demand, pay: Amount(pay), token: Address::ZERO, excluded: &[] }
 }
 
+/// A constraint, and what breaks it.
+type Break = (Constraint, fn(&mut Node));
+
 /// Each constraint, broken alone, is the one that is reported.
 #[test]
 fn each_constraint_stands_for_itself() {
@@ -60,7 +63,7 @@ fn each_constraint_stands_for_itself() {
     let good = node(1, Offer { gpus: vec![gpu.clone()], ..offer() });
     assert!(fits(&ask(&demand, 950), &good, NOW));
 
-    let breaks: &[(Constraint, fn(&mut Node))] = &[
+    let breaks: &[Break] = &[
         (Constraint::Online, |node| node.mode = Mode::Draining),
         (Constraint::Online, |node| node.heard_at = Timestamp(NOW.now.0 - 15_001)),
         (Constraint::Standing, |node| node.standing = Standing::Revoked),
@@ -75,13 +78,17 @@ fn each_constraint_stands_for_itself() {
         (Constraint::Gpus, |node| node.offer.gpus.clear()),
         (Constraint::GpuModel, |node| node.offer.gpus[0].model = "NVIDIA RTX 4080".into()),
         (Constraint::Vram, |node| node.offer.gpus[0].vram_bytes = 16 * GIB),
-        (Constraint::ComputeCapability, |node| node.offer.gpus[0].compute_capability = Some("8.6".into())),
+        (Constraint::ComputeCapability, |node| {
+            node.offer.gpus[0].compute_capability = Some("8.6".into())
+        }),
         (Constraint::ComputeCapability, |node| node.offer.gpus[0].compute_capability = None),
     ];
     for (constraint, spoil) in breaks {
         let mut node = good.clone();
         spoil(&mut node);
-        let missed = Constraint::ALL.iter().find(|constraint| !constraint.is_met(&ask(&demand, 950), &node, NOW));
+        let missed = Constraint::ALL
+            .iter()
+            .find(|constraint| !constraint.is_met(&ask(&demand, 950), &node, NOW));
         assert_eq!(missed, Some(constraint));
         assert!(!fits(&ask(&demand, 950), &node, NOW));
     }
@@ -96,8 +103,15 @@ fn a_gpu_must_have_everything_at_once() {
     demand.resources.gpus = 1;
     demand.resources.gpu_models = vec!["A100".into()];
     demand.resources.vram_bytes = 60 * GIB;
-    let gpu = |model: &str, gib: u64| Gpu { model: model.into(), vram_bytes: gib * GIB, compute_capability: None };
-    let split = node(1, Offer { gpus: vec![gpu("NVIDIA A100-SXM4-40GB", 40), gpu("NVIDIA H100", 80)], ..offer() });
+    let gpu = |model: &str, gib: u64| Gpu {
+        model: model.into(),
+        vram_bytes: gib * GIB,
+        compute_capability: None,
+    };
+    let split = node(
+        1,
+        Offer { gpus: vec![gpu("NVIDIA A100-SXM4-40GB", 40), gpu("NVIDIA H100", 80)], ..offer() },
+    );
     assert!(!fits(&ask(&demand, 950), &split, NOW), "the model on one, the memory on the other");
     let whole = node(2, Offer { gpus: vec![gpu("NVIDIA A100-SXM4-80GB", 80)], ..offer() });
     assert!(fits(&ask(&demand, 950), &whole, NOW));
@@ -137,7 +151,10 @@ fn strategies_choose_differently() {
     assert_eq!(chosen(Choice::BestFit), node_id(1));
     assert_eq!(chosen(Choice::Cheapest), node_id(2));
     assert_eq!(chosen(Choice::RoundRobin), node_id(3));
-    assert!(choose_node(&ask(&demand, 99), &nodes, Choice::Cheapest, NOW).is_none(), "below every floor");
+    assert!(
+        choose_node(&ask(&demand, 99), &nodes, Choice::Cheapest, NOW).is_none(),
+        "below every floor"
+    );
 }
 
 #[test]
@@ -177,10 +194,14 @@ fn an_explanation_counts_and_suggests() {
     ];
     let explanation = explain(&job, &nodes, &policy, NOW.now);
     assert_eq!((explanation.nodes_total, explanation.nodes_matching), (4, 0));
-    let removed: Vec<_> = explanation.removed.iter().map(|one| (one.constraint.as_str(), one.nodes)).collect();
+    let removed: Vec<_> =
+        explanation.removed.iter().map(|one| (one.constraint.as_str(), one.nodes)).collect();
     assert_eq!(removed, vec![("runtime", 1), ("price", 1), ("memory", 3)]);
     let suggestion = explanation.suggestion.unwrap();
-    assert!(suggestion.contains("lower memory_bytes from 6442450944 to 5368709120"), "{suggestion}");
+    assert!(
+        suggestion.contains("lower memory_bytes from 6442450944 to 5368709120"),
+        "{suggestion}"
+    );
     assert_eq!(explanation.summary, "No node fits.");
     assert_eq!(explain(&job, &[], &policy, NOW.now).summary, "No node is registered here.");
 }

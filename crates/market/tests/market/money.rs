@@ -33,17 +33,23 @@ fn the_happy_path_plans_two_transactions_and_leaves_a_history_without_gaps() {
     let receipt_hash = stage.row(1).report.as_ref().unwrap().receipt.hash();
     stage.chain(Fact::Settled { node: node_id(1), attempt: attempt(1), receipt_hash }).unwrap();
     assert_eq!(stage.state(), JobState::Settling, "not before the chain has paid");
-    stage.chain(Fact::Paid { provider: provider(1), amount: Amount(950), fee: Amount(50) }).unwrap();
+    stage
+        .chain(Fact::Paid { provider: provider(1), amount: Amount(950), fee: Amount(50) })
+        .unwrap();
     assert_eq!(stage.job().state, State::Settled { attempt: attempt(1) });
 
     let changes = stage.take();
-    let kinds: std::collections::BTreeSet<_> = changes.intents.iter().map(|intent| intent.subject()).collect();
+    let kinds: std::collections::BTreeSet<_> =
+        changes.intents.iter().map(|intent| intent.subject()).collect();
     assert_eq!(kinds.len(), 2, "an assignment and a settlement: {:?}", changes.intents);
     assert_eq!(changes.verifications.len(), 1);
     let versions: Vec<u64> = changes.events.iter().map(|event| event.version).collect();
     assert_eq!(versions, (1..=versions.len() as u64).collect::<Vec<_>>());
     let last = changes.events.last().unwrap().body.clone();
-    assert_eq!(last, EventBody::Settled { provider: provider(1), amount: Amount(950), fee: Amount(50) });
+    assert_eq!(
+        last,
+        EventBody::Settled { provider: provider(1), amount: Amount(950), fee: Amount(50) }
+    );
     assert_eq!(stage.node(1).attempts_accepted, 1);
 }
 
@@ -97,7 +103,10 @@ fn a_hold_is_claimed_when_it_is_over_and_not_before() {
     let settled_at = stage.now_s();
     stage.take();
     stage.pass(300);
-    assert!(matches!(stage.tick(), Err(Rejection::NotDue { .. })), "at the last second it may still be disputed");
+    assert!(
+        matches!(stage.tick(), Err(Rejection::NotDue { .. })),
+        "at the last second it may still be disputed"
+    );
     stage.tick_due();
     assert!(stage.now_s() > settled_at + 300);
     assert_eq!(stage.intents(), vec![IntentAction::Claim { attempt: attempt(1) }]);
@@ -197,7 +206,10 @@ fn a_cancelled_job_is_refunded_after_its_deadline_at_the_latest() {
     let (_, stop) = stage.poll_with(1, &[(job(), 1)], false);
     assert!(stop[0].release);
     stage.release(1).unwrap();
-    assert_eq!(stage.intents(), vec![IntentAction::Release { attempt: attempt(1), signature: RELEASE }]);
+    assert_eq!(
+        stage.intents(),
+        vec![IntentAction::Release { attempt: attempt(1), signature: RELEASE }]
+    );
     stage.chain(Fact::Released { attempt: attempt(1) }).unwrap();
     assert_eq!(stage.intents(), vec![], "now the submitter can cancel it on chain");
     assert_eq!(stage.poll(1), vec![]);
@@ -286,10 +298,15 @@ fn what_would_end_in_a_refund_is_refused_before_money_moves() {
         change(&mut terms);
         terms
     };
-    let network = JobSpec { network: Network::AllowList { hosts: vec!["example.com".into()] }, ..spec() };
+    let network =
+        JobSpec { network: Network::AllowList { hosts: vec!["example.com".into()] }, ..spec() };
     let cases = [
         (with(|terms| terms.fee = Amount(9)), spec(), ErrorCode::FeeTooLow),
-        (with(|terms| terms.scheduler = Address::repeat_byte(1)), spec(), ErrorCode::WrongScheduler),
+        (
+            with(|terms| terms.scheduler = Address::repeat_byte(1)),
+            spec(),
+            ErrorCode::WrongScheduler,
+        ),
         (with(|terms| terms.bounty = Amount(0)), spec(), ErrorCode::InvalidTerms),
         (with(|terms| terms.deadline = START_S + 279), spec(), ErrorCode::InvalidTerms),
         (terms(), JobSpec { max_run_seconds: 1001, ..spec() }, ErrorCode::InvalidTerms),
@@ -304,7 +321,11 @@ fn what_would_end_in_a_refund_is_refused_before_money_moves() {
 
     // The chain does not ask: then the bounty goes back.
     for (terms, spec, reason) in [
-        (with(|terms| terms.fee = Amount(9)), spec(), RefundReason::FeeTooLow { least: Amount(10) }),
+        (
+            with(|terms| terms.fee = Amount(9)),
+            spec(),
+            RefundReason::FeeTooLow { least: Amount(10) },
+        ),
         (terms(), JobSpec { max_run_seconds: 1001, ..spec() }, RefundReason::AttemptTooShort),
         (terms(), network, RefundReason::NotSupported),
     ] {
@@ -327,7 +348,10 @@ fn the_chain_may_know_a_job_first() {
     assert_eq!(stage.poll(1), vec![], "there is nothing to run yet");
     stage.create();
     assert_eq!(stage.state(), JobState::Assigned);
-    assert_eq!(stage.create_as(job(), terms(), spec()), Ok(Reply::Job { state: JobState::Assigned }));
+    assert_eq!(
+        stage.create_as(job(), terms(), spec()),
+        Ok(Reply::Job { state: JobState::Assigned })
+    );
 }
 
 #[test]
@@ -337,7 +361,10 @@ fn another_spec_than_the_one_in_the_terms_is_refused() {
     let (by, token) = (terms().submitter, stage.token());
     let asked = Command::CreateJob { job: job(), by, terms: terms(), spec: wrong.clone(), token };
     assert_eq!(stage.ask(asked), Err(Rejection::SpecMismatch));
-    assert_eq!(stage.chain(Fact::Opened { terms: terms(), spec: Some(wrong) }), Err(Rejection::SpecMismatch));
+    assert_eq!(
+        stage.chain(Fact::Opened { terms: terms(), spec: Some(wrong) }),
+        Err(Rejection::SpecMismatch)
+    );
     assert!(stage.world.jobs.is_empty());
 }
 
@@ -349,5 +376,8 @@ fn a_result_whose_lease_lapsed_on_chain_is_not_paid_and_the_job_goes_on() {
     stage.chain(Fact::Lapsed { attempt: attempt(1) }).unwrap();
     assert_eq!(stage.attempt_state(1), AttemptState::Expired);
     assert_eq!(stage.job().state, State::Assigned { attempt: attempt(2) });
-    assert_eq!(stage.intents(), vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]);
+    assert_eq!(
+        stage.intents(),
+        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]
+    );
 }

@@ -103,7 +103,9 @@ fn a_node_that_fails_twice_in_a_row_rests() {
             attempt: lease.attempt,
             token: lease.token,
         };
-        stage.ask(Command::Release { speaker, signature: RELEASE, reason: "no engine".into() }).unwrap();
+        stage
+            .ask(Command::Release { speaker, signature: RELEASE, reason: "no engine".into() })
+            .unwrap();
     }
     assert_eq!(stage.poll(1), vec![], "no black hole");
     stage.pass(61);
@@ -114,7 +116,11 @@ fn a_node_that_fails_twice_in_a_row_rests() {
 #[test]
 fn polls_say_what_to_stop_and_why() {
     let mut stage = Stage::settling();
-    assert_eq!(stage.poll_with(1, &[(job(), 1)], false), (vec![], vec![]), "it looks after its result");
+    assert_eq!(
+        stage.poll_with(1, &[(job(), 1)], false),
+        (vec![], vec![]),
+        "it looks after its result"
+    );
     stage.settled_on_chain(1, 1);
     let (_, stop) = stage.poll_with(1, &[(job(), 1)], false);
     assert_eq!((stop[0].reason.as_str(), stop[0].release), ("the job is settled", false));
@@ -132,7 +138,8 @@ fn a_poll_may_not_name_endless_attempts() {
     stage.join(1);
     let held = AttemptRef { job_id: job(), attempt: attempt(1) };
     let token = stage.token();
-    let asked = Command::Poll { node: node_id(1), holding: vec![held; 257], draining: false, token };
+    let asked =
+        Command::Poll { node: node_id(1), holding: vec![held; 257], draining: false, token };
     assert_eq!(stage.ask(asked), Err(Rejection::TooManyHeld { most: 256 }));
     let unknown = Command::Poll { node: node_id(9), holding: vec![], draining: false, token };
     assert_eq!(stage.ask(unknown).unwrap_err().code(), ErrorCode::NodeNotEnrolled);

@@ -25,7 +25,13 @@ struct Try {
 }
 
 fn any_try() -> impl Strategy<Value = Try> {
-    (0..20_u8, 1..4_u8, 0..4_u16, prop_oneof![0..5_u64, 20..200_u64, 1000..3000_u64], prop::bool::weighted(0.8))
+    (
+        0..20_u8,
+        1..4_u8,
+        0..4_u16,
+        prop_oneof![0..5_u64, 20..200_u64, 1000..3000_u64],
+        prop::bool::weighted(0.8),
+    )
         .prop_map(|(kind, node, number, wait, right)| Try { kind, node, number, wait, right })
 }
 
@@ -34,15 +40,26 @@ fn speaker(stage: &Stage, trial: &Try) -> Speaker {
     let newest = stage.job().newest;
     let row = stage.world.attempts.get(&(job(), newest)).filter(|_| trial.right);
     row.map_or(
-        Speaker { node: node_id(trial.node), job: job(), attempt: attempt(trial.number), token: LeaseToken::default() },
-        |row| Speaker { node: row.node, job: job(), attempt: newest, token: row.token.unwrap_or_default() },
+        Speaker {
+            node: node_id(trial.node),
+            job: job(),
+            attempt: attempt(trial.number),
+            token: LeaseToken::default(),
+        },
+        |row| Speaker {
+            node: row.node,
+            job: job(),
+            attempt: newest,
+            token: row.token.unwrap_or_default(),
+        },
     )
 }
 
 fn command(stage: &mut Stage, trial: &Try) -> Command {
     let speaker = speaker(stage, trial);
     let number = if trial.right { stage.job().newest } else { attempt(trial.number) };
-    let node = stage.world.attempts.get(&(job(), number)).map_or(node_id(trial.node), |row| row.node);
+    let node =
+        stage.world.attempts.get(&(job(), number)).map_or(node_id(trial.node), |row| row.node);
     let receipt_hash = stage
         .world
         .attempts
@@ -60,7 +77,9 @@ fn command(stage: &mut Stage, trial: &Try) -> Command {
         5 => Fact::Lapsed { attempt: number },
         6 => Fact::Published { node, attempt: number, receipt_hash },
         7 => Fact::Settled { node, attempt: number, receipt_hash },
-        8 if trial.number == 1 => Fact::Paid { provider: provider(1), amount: Amount(950), fee: Amount(50) },
+        8 if trial.number == 1 => {
+            Fact::Paid { provider: provider(1), amount: Amount(950), fee: Amount(50) }
+        }
         8 if trial.number == 2 => Fact::Refunded { amount: Amount(1000) },
         8 => Fact::Cancelled { amount: Amount(0) },
         9 => return Command::Start { speaker },
@@ -68,12 +87,20 @@ fn command(stage: &mut Stage, trial: &Try) -> Command {
             let exit_code = i32::from(trial.number == 3);
             let receipt = stage.receipt(speaker, exit_code);
             let release = trial.right.then_some(RELEASE);
-            return Command::Report { speaker, receipt, signature: CompactSignature([5; 64]), release };
+            return Command::Report {
+                speaker,
+                receipt,
+                signature: CompactSignature([5; 64]),
+                release,
+            };
         }
         12 => return Command::Release { speaker, signature: RELEASE, reason: "x".repeat(1000) },
         13 => {
-            let verdict =
-                if trial.number == 3 { Verdict::Reject { reasons: vec!["no".into()] } } else { Verdict::Accept };
+            let verdict = if trial.number == 3 {
+                Verdict::Reject { reasons: vec!["no".into()] }
+            } else {
+                Verdict::Accept
+            };
             return Command::Verdict { job: job(), attempt: number, receipt_hash, verdict };
         }
         14 if trial.number == 0 => return Command::CancelJob { job: job(), by: SUBMITTER },
@@ -85,11 +112,20 @@ fn command(stage: &mut Stage, trial: &Try) -> Command {
         }
         _ => {
             let holding = vec![AttemptRef { job_id: job(), attempt: number }];
-            return Command::Poll { node: node_id(trial.node), holding, draining: false, token: stage.token() };
+            return Command::Poll {
+                node: node_id(trial.node),
+                holding,
+                draining: false,
+                token: stage.token(),
+            };
         }
     };
-    let position = gristmill_market::escrow::ChainPosition { block: stage.now.0, log_index: trial.kind.into() };
-    let event = gristmill_market::command::ChainEvent { job: job(), position, at_s: stage.now_s(), fact };
+    let position = gristmill_market::escrow::ChainPosition {
+        block: stage.now.0,
+        log_index: trial.kind.into(),
+    };
+    let event =
+        gristmill_market::command::ChainEvent { job: job(), position, at_s: stage.now_s(), fact };
     Command::Chain { event, token: stage.token() }
 }
 
@@ -99,7 +135,8 @@ fn check(stage: &Stage) -> Result<(), TestCaseError> {
     let rows: Vec<&Attempt> = stage.world.attempts.values().collect();
     let live = rows.iter().filter(|row| row.state.is_live()).count();
     prop_assert!(live <= 1);
-    let at_work = matches!(job.state.name(), JobState::Assigned | JobState::CallingIn | JobState::Verifying);
+    let at_work =
+        matches!(job.state.name(), JobState::Assigned | JobState::CallingIn | JobState::Verifying);
     if job.state.name() != JobState::Published {
         prop_assert_eq!(live == 1, at_work, "{:?}", job.state);
     }

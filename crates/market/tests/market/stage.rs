@@ -102,7 +102,12 @@ impl Stage {
     pub fn new() -> Self {
         let mut policy = Policy::new(SCHEDULER);
         policy.fee_bps = 100;
-        Self { world: World::new(policy), now: Timestamp::from_unix_seconds(START_S), block: 0, tokens: 0 }
+        Self {
+            world: World::new(policy),
+            now: Timestamp::from_unix_seconds(START_S),
+            block: 0,
+            tokens: 0,
+        }
     }
 
     pub fn ask(&mut self, command: Command) -> Result<Reply, Rejection> {
@@ -175,7 +180,12 @@ impl Stage {
 
     // ---- the submitter ----
 
-    pub fn create_as(&mut self, id: JobId, terms: Terms, spec: JobSpec) -> Result<Reply, Rejection> {
+    pub fn create_as(
+        &mut self,
+        id: JobId,
+        terms: Terms,
+        spec: JobSpec,
+    ) -> Result<Reply, Rejection> {
         let token = self.token();
         let spec = KnownSpec { hash: terms.spec_hash, spec };
         self.ask(Command::CreateJob { job: id, by: terms.submitter, terms, spec, token })
@@ -218,25 +228,43 @@ impl Stage {
 
     /// Settled and paid at once, as for a job without a hold.
     pub fn settled_on_chain(&mut self, number: u16, node: u8) {
-        let receipt_hash = self.row(number).report.as_ref().map(|report| report.receipt.hash()).unwrap_or_default();
-        self.chain(Fact::Settled { node: node_id(node), attempt: attempt(number), receipt_hash }).unwrap();
-        self.chain(Fact::Paid { provider: provider(node), amount: Amount(950), fee: Amount(50) }).unwrap();
+        let receipt_hash = self
+            .row(number)
+            .report
+            .as_ref()
+            .map(|report| report.receipt.hash())
+            .unwrap_or_default();
+        self.chain(Fact::Settled { node: node_id(node), attempt: attempt(number), receipt_hash })
+            .unwrap();
+        self.chain(Fact::Paid { provider: provider(node), amount: Amount(950), fee: Amount(50) })
+            .unwrap();
     }
 
     // ---- nodes ----
 
     pub fn register(&mut self, node: u8, offer: Offer) {
         let (node, provider) = (node_id(node), provider(node));
-        self.ask(Command::RegisterNode { node, provider, offer, standing: Standing::Good }).unwrap();
+        self.ask(Command::RegisterNode { node, provider, offer, standing: Standing::Good })
+            .unwrap();
     }
 
     /// Polls with what the node holds; what is new, and what must stop.
-    pub fn poll_with(&mut self, node: u8, holding: &[(JobId, u16)], draining: bool) -> (Vec<Lease>, Vec<Stop>) {
-        let holding = holding.iter().map(|(job, number)| AttemptRef { job_id: *job, attempt: attempt(*number) });
+    pub fn poll_with(
+        &mut self,
+        node: u8,
+        holding: &[(JobId, u16)],
+        draining: bool,
+    ) -> (Vec<Lease>, Vec<Stop>) {
+        let holding = holding
+            .iter()
+            .map(|(job, number)| AttemptRef { job_id: *job, attempt: attempt(*number) });
         let (holding, token) = (holding.collect(), self.token());
         match self.ask(Command::Poll { node: node_id(node), holding, draining, token }).unwrap() {
             Reply::Polled { assignments, stop } => (assignments, stop),
-            other => panic!("a poll was answered with {other:?}"),
+            other @ (Reply::Created { .. }
+            | Reply::Job { .. }
+            | Reply::Node { .. }
+            | Reply::Unchanged) => panic!("a poll was answered with {other:?}"),
         }
     }
 
@@ -280,10 +308,20 @@ impl Stage {
         }
     }
 
-    pub fn report(&mut self, number: u16, exit_code: i32, release: Option<CompactSignature>) -> Result<Reply, Rejection> {
+    pub fn report(
+        &mut self,
+        number: u16,
+        exit_code: i32,
+        release: Option<CompactSignature>,
+    ) -> Result<Reply, Rejection> {
         let speaker = self.speaker(number);
         let receipt = self.receipt(speaker, exit_code);
-        self.ask(Command::Report { speaker, receipt, signature: CompactSignature([5; 64]), release })
+        self.ask(Command::Report {
+            speaker,
+            receipt,
+            signature: CompactSignature([5; 64]),
+            release,
+        })
     }
 
     pub fn release(&mut self, number: u16) -> Result<Reply, Rejection> {
@@ -292,7 +330,8 @@ impl Stage {
     }
 
     pub fn judge(&mut self, number: u16, verdict: Verdict) -> Result<Reply, Rejection> {
-        let report = self.world.attempts.get(&(job(), attempt(number))).and_then(|row| row.report.as_ref());
+        let report =
+            self.world.attempts.get(&(job(), attempt(number))).and_then(|row| row.report.as_ref());
         let receipt_hash = report.map(|report| report.receipt.hash()).unwrap_or_default();
         self.ask(Command::Verdict { job: job(), attempt: attempt(number), receipt_hash, verdict })
     }

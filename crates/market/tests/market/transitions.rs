@@ -71,7 +71,8 @@ fn paid() -> Fact {
 }
 
 /// A name, and what is asked of the stage.
-type Question = (&'static str, fn(&mut Stage) -> Result<gristmill_market::Reply, gristmill_market::Rejection>);
+type Question =
+    (&'static str, fn(&mut Stage) -> Result<gristmill_market::Reply, gristmill_market::Rejection>);
 
 /// Every command, as the one who may give it would give it.
 const QUESTIONS: &[Question] = &[
@@ -102,7 +103,9 @@ const QUESTIONS: &[Question] = &[
         stage.tick()
     }),
     ("after the deadline", |stage| {
-        stage.now = gristmill_protocol::time::Timestamp::from_unix_seconds(stage.job().terms.deadline + 500);
+        stage.now = gristmill_protocol::time::Timestamp::from_unix_seconds(
+            stage.job().terms.deadline + 500,
+        );
         stage.tick()
     }),
     ("settle intent failed", |stage| {
@@ -177,7 +180,10 @@ fn every_state_against_every_command() {
             let answer = question(&mut stage);
             let text = match answer {
                 Err(rejection) => {
-                    assert!(stage.world == before, "{name} in {state:?} was refused and changed something");
+                    assert!(
+                        stage.world == before,
+                        "{name} in {state:?} was refused and changed something"
+                    );
                     format!("! {}", rejection.code())
                 }
                 Ok(_) if stage.state() == *state => "=".to_owned(),
@@ -185,7 +191,11 @@ fn every_state_against_every_command() {
             };
             let intents: Vec<&str> =
                 stage.take().intents.iter().map(|intent| intent.kind().as_str()).collect();
-            let plans = if intents.is_empty() { String::new() } else { format!("  plans {}", intents.join(", ")) };
+            let plans = if intents.is_empty() {
+                String::new()
+            } else {
+                format!("  plans {}", intents.join(", "))
+            };
             writeln!(table, "  {:<11} {text}{plans}", state.as_str()).unwrap();
         }
     }
@@ -200,7 +210,12 @@ fn only_ends_have_no_timer() {
             let mut stage = in_state(*state);
             let _ = question(&mut stage);
             let job = stage.job();
-            assert_eq!(job.due_at.is_none(), job.state.name().is_end(), "{name} in {state:?}: {:?}", job.state);
+            assert_eq!(
+                job.due_at.is_none(),
+                job.state.name().is_end(),
+                "{name} in {state:?}: {:?}",
+                job.state
+            );
         }
     }
 }

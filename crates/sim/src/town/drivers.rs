@@ -34,9 +34,25 @@ impl Town {
         }
         let eager = self.chaos && self.random.percent(10);
         let (now, early) = (self.now, self.plant == Some(Plant::EarlyTimers));
-        let is_due = |due_at: Option<Timestamp>| due_at.is_some_and(|due_at| due_at <= now || eager || early);
-        let jobs: Vec<_> = self.store.rows.jobs.values().filter(|job| is_due(job.due_at)).map(|job| job.id).collect();
-        let nodes: Vec<_> = self.store.rows.nodes.values().filter(|node| is_due(node.due_at)).map(|node| node.id).collect();
+        let is_due = |due_at: Option<Timestamp>| {
+            due_at.is_some_and(|due_at| due_at <= now || eager || early)
+        };
+        let jobs: Vec<_> = self
+            .store
+            .rows
+            .jobs
+            .values()
+            .filter(|job| is_due(job.due_at))
+            .map(|job| job.id)
+            .collect();
+        let nodes: Vec<_> = self
+            .store
+            .rows
+            .nodes
+            .values()
+            .filter(|node| is_due(node.due_at))
+            .map(|node| node.id)
+            .collect();
         for job in jobs {
             if !self.scheduler_up {
                 return Ok(());
@@ -123,8 +139,11 @@ impl Town {
             if self.store.intents[index].done {
                 continue;
             }
-            let fates: Vec<_> =
-                self.store.intents[index].sent.iter().map(|(id, at)| (self.chain.fate(*id), *at)).collect();
+            let fates: Vec<_> = self.store.intents[index]
+                .sent
+                .iter()
+                .map(|(id, at)| (self.chain.fate(*id), *at))
+                .collect();
             if fates.iter().any(|(fate, _)| *fate == Fate::Final { reverted: false }) {
                 self.store.intents[index].done = true;
                 continue;
@@ -187,7 +206,8 @@ impl Town {
             // A verifier that crashes has not answered; it will be asked again.
             if !(self.chaos && self.random.percent(10)) {
                 self.store.verifications.remove(&verification);
-                let (job, attempt, receipt_hash) = (verification.job, verification.attempt, verification.receipt_hash);
+                let (job, attempt, receipt_hash) =
+                    (verification.job, verification.attempt, verification.receipt_hash);
                 self.post(Command::Verdict { job, attempt, receipt_hash, verdict }, Asker::Nobody);
             }
         }

@@ -36,8 +36,11 @@ impl Town {
             return;
         }
         let plans = &self.plans;
-        let runs = |job: JobId| plans.iter().find(|plan| plan.id == job).map(|plan| (plan.terms, plan.run_seconds));
-        let wishes = self.agents[index].step(self.now, &self.chain.contract, &runs, &mut self.random);
+        let runs = |job: JobId| {
+            plans.iter().find(|plan| plan.id == job).map(|plan| (plan.terms, plan.run_seconds))
+        };
+        let wishes =
+            self.agents[index].step(self.now, &self.chain.contract, &runs, &mut self.random);
         for call in wishes.calls {
             self.note(|| format!("node {index} sends {call:?}"));
             self.chain.send(call);
@@ -50,7 +53,8 @@ impl Town {
             }
         }
         let busy = !self.agents[index].work.is_empty();
-        let pause = if busy { self.random.between(3000, 9000) } else { self.random.between(8000, 30_000) };
+        let pause =
+            if busy { self.random.between(3000, 9000) } else { self.random.between(8000, 30_000) };
         self.plan_node(index, pause);
     }
 
@@ -61,14 +65,20 @@ impl Town {
         let now = self.now;
         let plan = &mut self.plans[index];
         let mut command = None;
-        if plan.posts && state.is_none() && slot == Slot::None && now.unix_seconds() < plan.terms.deadline {
+        if plan.posts
+            && state.is_none()
+            && slot == Slot::None
+            && now.unix_seconds() < plan.terms.deadline
+        {
             plan.posted = true;
-            let (job, by, terms, spec) = (plan.id, plan.terms.submitter, plan.terms, plan.spec.clone());
+            let (job, by, terms, spec) =
+                (plan.id, plan.terms.submitter, plan.terms, plan.spec.clone());
             command = Some(Command::CreateJob { job, by, terms, spec, token });
         } else if plan.posts && !plan.uploads && slot != Slot::None {
             // The spec comes after the money.
             plan.uploads = true;
-            let (job, by, terms, spec) = (plan.id, plan.terms.submitter, plan.terms, plan.spec.clone());
+            let (job, by, terms, spec) =
+                (plan.id, plan.terms.submitter, plan.terms, plan.spec.clone());
             command = Some(Command::CreateJob { job, by, terms, spec, token });
         } else if plan.cancel_at.is_some_and(|at| at <= now) {
             plan.cancel_at = None;
@@ -86,7 +96,9 @@ impl Town {
         } else if wants_back && rested {
             call = match slot {
                 Slot::Open { .. } => Some(Call::Cancel { job: plan.id }),
-                Slot::Assigned { .. } => Some(Call::Lapse { job: plan.id, caller: Caller::Submitter }),
+                Slot::Assigned { .. } => {
+                    Some(Call::Lapse { job: plan.id, caller: Caller::Submitter })
+                }
                 Slot::None
                 | Slot::Held { .. }
                 | Slot::Published { .. }
@@ -132,7 +144,10 @@ impl Town {
             self.chain.send(call);
             self.plan_block();
             let receipt_hash = ReceiptHash::default();
-            self.post(Command::Verdict { job, attempt, receipt_hash, verdict: Verdict::Accept }, Asker::Nobody);
+            self.post(
+                Command::Verdict { job, attempt, receipt_hash, verdict: Verdict::Accept },
+                Asker::Nobody,
+            );
         }
         let pause = self.random.between(2_000, 30_000);
         self.after_ms(pause, Event::Noise);

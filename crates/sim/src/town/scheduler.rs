@@ -11,7 +11,9 @@ use crate::{check, scenario};
 impl Town {
     pub(super) fn register_nodes(&mut self) -> Result<(), String> {
         let registrations: Vec<_> = self.agents.iter().map(scenario::registration).collect();
-        registrations.into_iter().try_for_each(|command| self.decide_all(vec![(command, Asker::Nobody)]).map(|_| ()))
+        registrations
+            .into_iter()
+            .try_for_each(|command| self.decide_all(vec![(command, Asker::Nobody)]).map(|_| ()))
     }
 
     pub(super) fn post(&mut self, command: Command, asker: Asker) {
@@ -48,7 +50,9 @@ impl Town {
             if self.agents[index].alive && !lost {
                 self.agents[index].hear(&command, &answer);
             }
-            if matches!(command, Command::Poll { .. }) && !self.store.rows.nodes.contains_key(&self.agents[index].id) {
+            if matches!(command, Command::Poll { .. })
+                && !self.store.rows.nodes.contains_key(&self.agents[index].id)
+            {
                 let registration = scenario::registration(&self.agents[index]);
                 self.post(registration, Asker::Nobody);
             }
@@ -90,7 +94,8 @@ impl Town {
                     let name = scenario::name_of(&event.body);
                     *self.stats.events.entry(name).or_default() += 1;
                 }
-                let (plans, looks) = (!changes.intents.is_empty(), !changes.verifications.is_empty());
+                let (plans, looks) =
+                    (!changes.intents.is_empty(), !changes.verifications.is_empty());
                 self.store.save(changes)?;
                 if plans {
                     let wait = self.delay_ms();
@@ -107,7 +112,12 @@ impl Town {
             self.seen = seen;
         }
         if crash {
-            self.note(|| format!("the scheduler crashes, {}", if committed { "after its commit" } else { "before it" }));
+            self.note(|| {
+                format!(
+                    "the scheduler crashes, {}",
+                    if committed { "after its commit" } else { "before it" }
+                )
+            });
             self.stats.crashes += 1;
             self.scheduler_up = false;
             self.inbox.clear();
@@ -172,11 +182,15 @@ impl Town {
         command: &Command,
     ) -> Result<(), String> {
         match command {
-            Command::Start { speaker } | Command::Report { speaker, .. } | Command::Release { speaker, .. } => {
+            Command::Start { speaker }
+            | Command::Report { speaker, .. }
+            | Command::Release { speaker, .. } => {
                 let newest = before.jobs.get(&speaker.job).map(|job| job.newest);
                 let attempt = before.attempts.get(&(speaker.job, speaker.attempt));
                 let heard = newest == Some(speaker.attempt)
-                    && attempt.is_some_and(|row| row.node == speaker.node && row.token == Some(speaker.token));
+                    && attempt.is_some_and(|row| {
+                        row.node == speaker.node && row.token == Some(speaker.token)
+                    });
                 if heard { Ok(()) } else { Err(format!("a stale attempt spoke: {command:?}")) }
             }
             Command::JobDue { job, .. } => {
@@ -193,7 +207,11 @@ impl Town {
             Command::Verdict { job, attempt, .. } => {
                 let state = before.attempts.get(&(*job, *attempt)).map(|row| row.state);
                 let reported = state == Some(AttemptState::Reported);
-                if reported { Ok(()) } else { Err(format!("a verdict on an attempt that is {state:?}")) }
+                if reported {
+                    Ok(())
+                } else {
+                    Err(format!("a verdict on an attempt that is {state:?}"))
+                }
             }
             Command::CreateJob { .. }
             | Command::CancelJob { .. }
