@@ -107,8 +107,8 @@ impl Chain {
         let at = BlockId::hash(block.header.hash);
         let id = terms.id(&self.domain);
         let slot = self.market.job(id.0).block(at).call().await.map_err(unreachable)?;
-        let state = escrow_state(slot.state)
-            .ok_or_else(|| ChainError::Nonsense(format!("state {}", slot.state)))?;
+        let state = escrow_state(slot._0)
+            .ok_or_else(|| ChainError::Nonsense(format!("state {}", slot._0)))?;
         let (changed_at, assigned_at) = (slot.at.to::<u64>(), slot.assignedAt.to::<u64>());
         let called_in = slot.flags & FLAG_CALLED_IN != 0;
         let lease = if called_in { terms.grace_seconds } else { terms.lease_seconds };
@@ -117,7 +117,7 @@ impl Chain {
             .min(assigned_at.saturating_add(terms.attempt_seconds.into()));
         Ok(Seen {
             state,
-            node: slot.node,
+            node: slot._1,
             attempt: slot.attempt,
             lease_end,
             called_in,

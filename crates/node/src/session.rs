@@ -63,10 +63,11 @@ impl Session {
     }
 
     /// Makes a request; where the scheduler has forgotten who asks, signs in and makes it again.
-    async fn call<T>(
-        &self,
-        request: impl AsyncFn(&Client) -> Result<T, ClientError>,
-    ) -> Result<T, ClientError> {
+    async fn call<'a, T, F, Fut>(&'a self, request: F) -> Result<T, ClientError>
+    where
+        F: Fn(&'a Client) -> Fut,
+        Fut: Future<Output = Result<T, ClientError>>,
+    {
         match request(&self.client).await {
             Err(error) if error.code() == Some(ErrorCode::Unauthenticated) => {
                 self.sign_in().await?;
@@ -77,11 +78,11 @@ impl Session {
     }
 
     /// As [`Self::call`], but tried again while the scheduler cannot be reached, or says that it may help.
-    async fn insist<T>(
-        &self,
-        what: &str,
-        request: impl AsyncFn(&Client) -> Result<T, ClientError>,
-    ) -> Result<T, ClientError> {
+    async fn insist<'a, T, F, Fut>(&'a self, what: &str, request: F) -> Result<T, ClientError>
+    where
+        F: Fn(&'a Client) -> Fut,
+        Fut: Future<Output = Result<T, ClientError>>,
+    {
         let mut backoff = Backoff::default();
         loop {
             match self.call(&request).await {
@@ -95,21 +96,21 @@ impl Session {
     }
 
     pub async fn put_offer(&self, offer: &Offer) -> Result<(), ClientError> {
-        self.call(async |client| client.put_offer(self.key.id(), offer).await).await.map(drop)
+        self.call(|client| client.put_offer(self.key.id(), offer)).await.map(drop)
     }
 
     /// One long poll. It is the node's heartbeat too.
     pub async fn poll(&self, body: &PollRequest) -> Result<PollReply, ClientError> {
-        self.call(async |client| client.poll(self.key.id(), body).await).await
+        self.call(|client| client.poll(self.key.id(), body)).await
     }
 
     pub async fn start(&self, held: &AttemptRef, lease_token: LeaseToken) -> Result<(), ClientError> {
         let body = StartRequest { lease_token };
-        self.insist("the start", async |client| client.start(held.job_id, held.attempt, &body).await).await
+        self.insist("the start", |client| client.start(held.job_id, held.attempt, &body)).await
     }
 
     pub async fn report(&self, held: &AttemptRef, body: &ReportRequest) -> Result<(), ClientError> {
-        self.insist("the report", async |client| client.report(held.job_id, held.attempt, body).await).await
+        self.insist("the report", |client| client.report(held.job_id, held.attempt, body)).await
     }
 
     /// Gives an attempt back through the scheduler, which puts the signature on chain. One try: the caller has the
@@ -126,7 +127,7 @@ impl Session {
             signature: self.key.sign(&self.domain, &message),
             reason: reason.chars().take(gristmill_protocol::api::REASON_CHARS_MAX).collect(),
         };
-        self.call(async |client| client.release(held.job_id, held.attempt, &body).await).await
+        self.call(|client| client.release(held.job_id, held.attempt, &body)).await
     }
 
     pub async fn append_log(
@@ -135,15 +136,12 @@ impl Session {
         offset: u64,
         chunk: Bytes,
     ) -> Result<LogAccepted, ClientError> {
-        self.call(async |client| {
-            client.append_log(held.job_id, held.attempt, offset, chunk.clone()).await
-        })
-        .await
+        self.call(|client| client.append_log(held.job_id, held.attempt, offset, chunk.clone())).await
     }
 
     /// Uploads a CAR from a file.
     pub async fn put_content(&self, car: &std::path::Path) -> Result<(), ClientError> {
-        self.insist("the output", async |client| {
+        self.insist("the output", |client| async move {
             let file = tokio::fs::File::open(car).await.map_err(|error| {
                 ClientError::Signing(format!("the output {} is gone: {error}", car.display()))
             })?;

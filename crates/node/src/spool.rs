@@ -1,85 +1,88 @@
-//! The log of one attempt: a file with a cap, written by the program's output and read by the uploader.
+//! The log of a program on its way to the scheduler: a file with a limit that one end writes and the other reads.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
+/// Bytes that are handed on at once.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Written by the runtime, read by the uploader.
+pub type SharedSpool = Arc<Spool>;
+
+/// Appends never wait for the uploader, so a program is never held up by a slow scheduler; the limit bounds the disk.
+pub struct Spool {
+    file: Mutex<File>,
+    reader: File,
+    bytes_max: u64,
+    progress: watch::Sender<Progress>,
+}
+
 /// How far a log has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Extent {
-    /// Bytes that are kept.
-    pub kept_bytes: u64,
-    /// Bytes that the program wrote.
-    pub written_bytes: u64,
-    /// Nothing more will come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Bytes in the file.
+    pub kept: u64,
+    /// Bytes that the program wrote, whether kept or not.
+    pub written: u64,
+    /// Nothing more is to come.
     pub closed: bool,
 }
 
-impl Extent {
-    /// Whether the program wrote more than is kept.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.written_bytes > self.kept_bytes
-    }
-}
-
-/// Appends never wait for the uploader, so a program is never held up by a slow scheduler; the cap bounds the disk.
-pub struct Spool {
-    file: Mutex<File>,
-    bytes_max: u64,
-    extent: watch::Sender<Extent>,
-}
-
 impl Spool {
-    /// Opens the log of an attempt; what an earlier run of the agent kept is kept.
+    /// Opens the file, and goes on at its end where it exists.
     pub fn open(path: &Path, bytes_max: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
-        let kept_bytes = file.metadata()?.len();
-        let extent = Extent { kept_bytes, written_bytes: kept_bytes, closed: false };
-        Ok(Self { file: Mutex::new(file), bytes_max, extent: watch::Sender::new(extent) })
+        let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+        let kept = file.metadata()?.len();
+        let progress = Progress { kept, written: kept, closed: false };
+        Ok(Self {
+            file: Mutex::new(file),
+            reader: File::open(path)?,
+            bytes_max,
+            progress: watch::Sender::new(progress),
+        })
     }
 
-    /// Keeps `bytes`, as far as the cap allows.
-    pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Keeps what fits. Returns whether all of it did: a program that writes more is to be stopped.
+    pub fn append(&self, bytes: &[u8]) -> io::Result<bool> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let extent = *self.extent.borrow();
-        let room = usize::try_from(self.bytes_max.saturating_sub(extent.kept_bytes)).unwrap_or(usize::MAX);
-        let kept = &bytes[..bytes.len().min(room)];
-        file.write_all(kept)?;
-        self.extent.send_modify(|extent| {
-            extent.kept_bytes += kept.len() as u64;
-            extent.written_bytes += bytes.len() as u64;
+        let Progress { kept, written, closed } = *self.progress.borrow();
+        let room = usize::try_from(self.bytes_max.saturating_sub(kept)).unwrap_or(usize::MAX);
+        let fitting = &bytes[..bytes.len().min(room)];
+        file.write_all(fitting)?;
+        self.progress.send_replace(Progress {
+            kept: kept + fitting.len() as u64,
+            written: written + bytes.len() as u64,
+            closed,
         });
-        Ok(())
+        Ok(fitting.len() == bytes.len())
     }
 
-    /// Says that the program has ended and all its output is here.
+    /// Says that nothing more is to come.
     pub fn close(&self) {
-        self.extent.send_modify(|extent| extent.closed = true);
+        self.progress.send_modify(|progress| progress.closed = true);
     }
 
     #[must_use]
-    pub fn extent(&self) -> Extent {
-        *self.extent.borrow()
+    pub fn progress(&self) -> Progress {
+        *self.progress.borrow()
     }
 
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Extent> {
-        self.extent.subscribe()
+    pub fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
     }
 
-    /// At most `bytes_max` bytes from `offset` on, of what is kept.
-    pub fn read(&self, offset: u64, bytes_max: usize) -> io::Result<Bytes> {
-        let kept = self.extent().kept_bytes.saturating_sub(offset);
-        let mut buffer = vec![0; usize::try_from(kept).unwrap_or(usize::MAX).min(bytes_max)];
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.read_exact_at(&mut buffer, offset)?;
-        Ok(buffer.into())
+    /// What stands at `offset`, at most one chunk.
+    pub fn read(&self, offset: u64) -> io::Result<Vec<u8>> {
+        let left = self.progress().kept.saturating_sub(offset);
+        let mut chunk = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES)];
+        self.reader.read_exact_at(&mut chunk, offset)?;
+        Ok(chunk)
     }
 }
 
@@ -88,22 +91,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_up_to_the_cap_is_kept_and_all_of_it_is_counted() {
+    fn the_limit_holds_and_what_fits_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::open(&dir.path().join("log"), 10).unwrap();
-        let watch = spool.watch();
-        spool.append(b"hello ").unwrap();
-        assert!(!spool.extent().is_over());
-        spool.append(b"world!").unwrap();
-        assert_eq!(spool.extent(), Extent { kept_bytes: 10, written_bytes: 12, closed: false });
-        assert!(spool.extent().is_over());
-        assert_eq!(&spool.read(6, 100).unwrap()[..], b"worl");
-        assert_eq!(&spool.read(0, 3).unwrap()[..], b"hel");
-        assert!(spool.read(10, 3).unwrap().is_empty());
-        assert!(spool.read(99, 3).unwrap().is_empty());
+        assert!(spool.append(b"12345678").unwrap());
+        assert!(!spool.append(b"9abc").unwrap(), "the program has to be stopped");
+        assert!(!spool.append(b"d").unwrap());
+        assert_eq!(spool.read(0).unwrap(), b"123456789a");
+        assert_eq!(spool.progress(), Progress { kept: 10, written: 13, closed: false });
+        assert_eq!(std::fs::read(dir.path().join("log")).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn a_restart_goes_on_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        Spool::open(&path, 100).unwrap().append(b"before ").unwrap();
+        let spool = Spool::open(&path, 100).unwrap();
+        spool.append(b"after").unwrap();
+        assert_eq!(spool.read(0).unwrap(), b"before after");
+        assert_eq!(spool.read(7).unwrap(), b"after");
+        assert_eq!(spool.read(12).unwrap(), b"");
+        assert_eq!(spool.read(99).unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn a_reader_learns_of_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&dir.path().join("log"), 100).unwrap();
+        let mut watch = spool.watch();
+        spool.append(b"x").unwrap();
         spool.close();
-        assert!(watch.borrow().closed);
-        drop(spool);
-        assert_eq!(Spool::open(&dir.path().join("log"), 10).unwrap().extent().kept_bytes, 10, "a restart keeps it");
+        let end = *watch.wait_for(|progress| progress.closed).await.unwrap();
+        assert_eq!(end.kept, 1);
     }
 }
