@@ -10,7 +10,7 @@ use gristmill_protocol::time::Timestamp;
 
 use crate::demand::Demand;
 use crate::job::{Job, State, Wait};
-use crate::matching::{Ask, Constraint, Moment, fits, gpus_of_model, gpus_with_vram};
+use crate::matching::{Ask, Constraint, Moment, fits, gpus_of_model, gpus_with_vram, has_model};
 use crate::node::Node;
 use crate::policy::Policy;
 
@@ -150,16 +150,18 @@ pub fn suggest<'a>(
 fn changes_for(ask: &Ask<'_>, node: &Node, moment: Moment) -> Option<Vec<Change>> {
     let (mut demand, mut pay, mut changes) = (ask.demand.clone(), ask.pay, Vec::new());
     for constraint in Constraint::ALL {
-        let asked = Ask { demand: &demand, pay, ..*ask };
-        if constraint.is_met(&asked, node, moment) {
-            continue;
+        loop {
+            let asked = Ask { demand: &demand, pay, ..*ask };
+            if constraint.is_met(&asked, node, moment) {
+                break;
+            }
+            // Ends: only a model is ever added twice, and each time one that the node has and that was not accepted.
+            let change = change_for(*constraint, &asked, node)?;
+            change.apply(&mut demand, &mut pay);
+            changes.push(change);
         }
-        let change = change_for(*constraint, &asked, node)?;
-        change.apply(&mut demand, &mut pay);
-        changes.push(change);
     }
-    let asked = Ask { demand: &demand, pay, ..*ask };
-    fits(&asked, node, moment).then_some(changes)
+    Some(changes)
 }
 
 fn change_for(constraint: Constraint, ask: &Ask<'_>, node: &Node) -> Option<Change> {
@@ -189,12 +191,11 @@ fn change_for(constraint: Constraint, ask: &Ask<'_>, node: &Node) -> Option<Chan
             Change::Gpus { from: want.gpus, to: u32::try_from(offer.gpus.len()).ok()? }
         }
         Constraint::GpuModel => {
-            // The model that the node has most of.
+            // The model that the node has most of, of those that are not accepted yet.
             let same = |model: &str| offer.gpus.iter().filter(|gpu| gpu.model == model).count();
-            let best = offer
-                .gpus
-                .iter()
-                .max_by_key(|gpu| (same(&gpu.model), std::cmp::Reverse(&gpu.model)))?;
+            let others = offer.gpus.iter().filter(|gpu| !has_model(want, gpu));
+            let best =
+                others.max_by_key(|gpu| (same(&gpu.model), std::cmp::Reverse(&gpu.model)))?;
             Change::GpuModel { add: best.model.clone() }
         }
         Constraint::Vram => {

@@ -189,6 +189,13 @@ impl Job {
         self.setbacks.iter().find(|setback| setback.kind == kind && setback.about == about)
     }
 
+    /// Whether the spec allows another attempt after the newest, and there may be a node that has not tried.
+    #[must_use]
+    pub fn has_attempts_left(&self) -> bool {
+        let attempts_max = self.demand.as_ref().map_or(0, |demand| demand.attempts_max);
+        self.newest.0 < attempts_max && self.excluded.len() < EXCLUDED_MAX
+    }
+
     /// Whether `now` is after the deadline. At the deadline itself everything is still possible.
     #[must_use]
     pub fn is_past_deadline(&self, now: Timestamp) -> bool {

@@ -139,7 +139,7 @@ fn enough(want: &Resources, gpus: usize) -> bool {
 
 /// Whether the words of a model that was asked for follow each other in the name of the GPU, case aside: `RTX 4090` is
 /// found in `NVIDIA GeForce RTX 4090`, `L4` is not found in `NVIDIA L40`.
-fn has_model(want: &Resources, gpu: &Gpu) -> bool {
+pub(crate) fn has_model(want: &Resources, gpu: &Gpu) -> bool {
     let words = |text: &str| -> Vec<String> {
         let word = |part: &str| part.to_ascii_lowercase();
         text.split(|char: char| !char.is_alphanumeric())

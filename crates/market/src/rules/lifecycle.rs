@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::pursuit::{Occasion, pursue};
 use crate::attempt::Attempt;
 use crate::effect::IntentAction;
-use crate::job::{EXCLUDED_MAX, RefundReason, State, Wait};
+use crate::job::{RefundReason, State, Wait};
 use crate::matching::{self, Ask};
 use crate::node::Node;
 use crate::rejection::Rejection;
@@ -48,9 +48,7 @@ pub(super) fn refund(
 
 /// After an attempt that ended without a result: the next one, if the spec allows it.
 pub(super) fn try_again(draft: &mut Draft<'_>, id: JobId, why: &str) -> Result<(), Rejection> {
-    let job = draft.job(id)?;
-    let attempts_max = job.demand.as_ref().map_or(0, |demand| demand.attempts_max);
-    if job.newest.0 < attempts_max && job.excluded.len() < EXCLUDED_MAX {
+    if draft.job(id)?.has_attempts_left() {
         queue(draft, id, why)
     } else {
         refund(draft, id, RefundReason::AttemptsExhausted)

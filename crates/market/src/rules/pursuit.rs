@@ -208,18 +208,18 @@ fn pursue_queued(
     let hold = loosen(draft, id)?;
     let job = draft.job(id)?;
     let too_late = too_late_at(job, draft.policy());
-    let Some(demand) = &job.demand else {
+    if job.demand.is_none() {
         draft.job_mut(id)?.state = State::Queued { wait: Wait::Spec };
         return Ok(too_late);
-    };
-    let (given_up, attempts_max) = (job.newest, demand.attempts_max);
+    }
+    let (given_up, attempts_left) = (job.newest, job.has_attempts_left());
     let (wait, due_at) = if given_up > job.assignments {
         // Its assignment may be mined any moment; only then is the number of the next attempt known.
         (Wait::Assignment { attempt: given_up }, replan_assignment(draft, id, given_up, occasion)?)
     } else {
         match hold {
             // The chain has counted attempts that this database does not know.
-            Hold::Open | Hold::Ended { .. } if given_up.0 >= attempts_max => {
+            Hold::Open | Hold::Ended { .. } if !attempts_left => {
                 refund(draft, id, RefundReason::AttemptsExhausted)?;
                 return pursue_refund(draft, id);
             }

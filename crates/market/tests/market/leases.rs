@@ -87,6 +87,20 @@ fn a_node_that_is_heard_is_not_called_in() {
 }
 
 #[test]
+fn a_call_in_that_would_lengthen_the_lease_is_not_planned() {
+    let mut stage = Stage::running();
+    stage.take();
+    // Heard until 50 s before its lease ends: the grace time is longer.
+    stage.pass_heard(350, &[1]);
+    stage.tick().unwrap();
+    stage.pass(20);
+    assert!(stage.job().due_at.unwrap() > stage.now);
+    stage.tick_due();
+    assert_eq!(stage.attempt_state(1), AttemptState::Expired);
+    assert_eq!(stage.intents(), vec![]);
+}
+
+#[test]
 fn a_renewal_brings_the_job_back_to_its_node() {
     let mut stage = Stage::calling_in();
     stage.join(2);
@@ -173,6 +187,8 @@ fn attempts_are_counted() {
         let node = stage.row(number).node.0.0[0];
         stage.assigned_on_chain(number, node);
         stage.report(number, 1, Some(RELEASE)).unwrap();
+        let expected = if number < 3 { JobState::Queued } else { JobState::Refunding };
+        assert_eq!(stage.state(), expected);
         stage.chain(Fact::Released { attempt: attempt(number) }).unwrap();
     }
     assert_eq!(
@@ -329,4 +345,37 @@ fn an_event_that_comes_twice_counts_once() {
     stage.take();
     assert_eq!(stage.ask(command), Ok(Reply::Unchanged));
     assert!(stage.take().is_empty());
+}
+
+/// What a sender asks before it signs: an intent may have become pointless while it waited.
+#[test]
+fn intents_that_nobody_wants_any_more_are_known() {
+    let wanted = |stage: &Stage, intent: &Intent| intent.is_wanted(stage.job());
+    let mut stage = Stage::new();
+    stage.join(1);
+    stage.join(2);
+    stage.create();
+    stage.open();
+    let assign = stage.take().intents.remove(0);
+    assert!(wanted(&stage, &assign));
+    stage.cancel().unwrap();
+    assert!(!wanted(&stage, &assign), "the job was cancelled");
+
+    let mut stage = Stage::calling_in();
+    let call_in = stage.take().intents.pop().unwrap();
+    assert!(wanted(&stage, &call_in));
+    let lease_end_s = stage.now_s() + 400;
+    stage.chain(Fact::Renewed { attempt: attempt(1), lease_end_s }).unwrap();
+    assert!(!wanted(&stage, &call_in), "the node has answered");
+
+    let mut stage = Stage::settling();
+    let settle = stage.take().intents.pop().unwrap();
+    assert!(wanted(&stage, &settle));
+    stage.settled_on_chain(1, 1);
+    assert!(!wanted(&stage, &settle), "it is paid");
+
+    let mut stage = Stage::settling();
+    let settle = stage.take().intents.pop().unwrap();
+    stage.chain(Fact::Lapsed { attempt: attempt(1) }).unwrap();
+    assert!(!wanted(&stage, &settle), "the attempt is not on chain any more");
 }

@@ -60,7 +60,10 @@ fn each_constraint_stands_for_itself() {
         vram_bytes: 24 * GIB,
         compute_capability: Some("8.10".into()),
     };
-    let good = node(1, Offer { gpus: vec![gpu.clone()], ..offer() });
+    let mut good = node(1, Offer { gpus: vec![gpu.clone()], price_floor: Amount(950), ..offer() });
+    // At every limit it still fits.
+    good.heard_at = Timestamp(NOW.now.0 - 15_000);
+    good.rest_until = NOW.now;
     assert!(fits(&ask(&demand, 950), &good, NOW));
 
     let breaks: &[Break] = &[
@@ -204,6 +207,20 @@ fn an_explanation_counts_and_suggests() {
     );
     assert_eq!(explanation.summary, "No node fits.");
     assert_eq!(explain(&job, &[], &policy, NOW.now).summary, "No node is registered here.");
+}
+
+#[test]
+fn a_suggestion_may_need_two_models() {
+    let mut demand = demand();
+    demand.resources.gpus = 2;
+    demand.resources.gpu_models = vec!["H100".into()];
+    let gpu = |model: &str| Gpu { model: model.into(), vram_bytes: GIB, compute_capability: None };
+    let mixed = node(1, Offer { gpus: vec![gpu("NVIDIA L4"), gpu("NVIDIA T4")], ..offer() });
+    let suggestion = suggest(&ask(&demand, 950), [&mixed], NOW).unwrap();
+    assert_eq!(suggestion.changes.len(), 2, "{:?}", suggestion.changes);
+    // A job for GPUs is not told to do without.
+    let bare = node(2, offer());
+    assert_eq!(suggest(&ask(&demand, 950), [&bare], NOW), None);
 }
 
 #[test]

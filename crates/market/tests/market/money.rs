@@ -133,6 +133,27 @@ fn a_published_result_is_verified_and_settled_in_its_window() {
 }
 
 #[test]
+fn what_is_published_is_judged_and_not_what_was_reported_before() {
+    let mut stage = Stage::verifying();
+    let reported = stage.row(1).report.as_ref().unwrap().receipt.hash();
+    stage.pass(5);
+    let other = stage.receipt(stage.speaker(1), 0);
+    assert_ne!(other.hash(), reported);
+    let receipt_hash = other.hash();
+    stage.chain(Fact::Published { node: node_id(1), attempt: attempt(1), receipt_hash }).unwrap();
+    let verdict = gristmill_market::command::Verdict::Accept;
+    let said =
+        Command::Verdict { job: job(), attempt: attempt(1), receipt_hash: reported, verdict };
+    assert_eq!(stage.ask(said).unwrap_err().code(), ErrorCode::Conflict);
+    let speaker = stage.speaker(1);
+    stage
+        .ask(Command::Report { speaker, receipt: other, signature: RELEASE, release: None })
+        .unwrap();
+    stage.accept(1).unwrap();
+    assert_eq!(stage.state(), JobState::Settling);
+}
+
+#[test]
 fn a_published_result_that_nobody_settles_is_claimed_after_its_window() {
     let mut stage = Stage::running();
     let receipt_hash = Default::default();
@@ -318,6 +339,10 @@ fn what_would_end_in_a_refund_is_refused_before_money_moves() {
         assert_eq!(refused.code(), code, "{refused}");
         assert!(stage.take().is_empty() && stage.world.jobs.is_empty());
     }
+
+    let mut stage = Stage::new();
+    let just_enough = with(|terms| terms.fee = Amount(10));
+    assert!(stage.create_as(job(), just_enough, spec()).is_ok());
 
     // The chain does not ask: then the bounty goes back.
     for (terms, spec, reason) in [

@@ -5,6 +5,7 @@ use gristmill_market::node::Standing;
 use gristmill_market::{Rejection, Reply};
 use gristmill_protocol::api::{AttemptRef, JobState, NodeState, Offer};
 use gristmill_protocol::error::ErrorCode;
+use gristmill_protocol::money::Amount;
 
 use crate::stage::{RELEASE, Stage, attempt, job, job_id, node_id, offer, provider, spec, terms};
 
@@ -108,9 +109,22 @@ fn a_node_that_fails_twice_in_a_row_rests() {
             .unwrap();
     }
     assert_eq!(stage.poll(1), vec![], "no black hole");
+    let mut repaired = Stage::new();
+    (repaired.world, repaired.now) = (stage.world.clone(), stage.now);
     stage.pass(61);
     let lease = stage.poll(1)[0];
     assert_eq!(lease.job, job_id(3));
+    // A new offer says that somebody has looked after it.
+    repaired.register(1, offer());
+    assert_eq!(repaired.poll(1)[0].job, job_id(3));
+}
+
+#[test]
+fn an_accepted_result_clears_the_record_of_failures() {
+    let mut stage = Stage::verifying();
+    stage.world.nodes.get_mut(&node_id(1)).unwrap().failures_in_a_row = 1;
+    stage.accept(1).unwrap();
+    assert_eq!(stage.node(1).failures_in_a_row, 0);
 }
 
 #[test]
@@ -130,6 +144,21 @@ fn polls_say_what_to_stop_and_why() {
     stage.join(2);
     let (_, stop) = stage.poll_with(2, &[(job(), 1)], false);
     assert!(!stop[0].release);
+}
+
+#[test]
+fn a_release_is_asked_for_once() {
+    let mut stage = Stage::running();
+    stage.cancel().unwrap();
+    let told = |stage: &mut Stage| stage.poll_with(1, &[(job(), 1)], false).1[0].release;
+    assert!(told(&mut stage));
+    stage.release(1).unwrap();
+    assert!(!told(&mut stage), "it is signed");
+
+    // Nor where it is of no use: the job has ended on chain.
+    let mut stage = Stage::running();
+    stage.chain(Fact::Refunded { amount: Amount(1000) }).unwrap();
+    assert!(!told(&mut stage));
 }
 
 #[test]
