@@ -1,11 +1,13 @@
 //! `gristmill-sim`: lives through seeds, replays one, or shows that planted bugs are caught.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
 use gristmill_sim::plant::Plant;
 use gristmill_sim::town::Stats;
 use gristmill_sim::{run, run_many};
+use serde::Serialize;
 
 /// Runs the rules of the market in a seeded world in which everything fails.
 #[derive(Parser)]
@@ -67,22 +69,44 @@ fn main() -> anyhow::Result<ExitCode> {
             );
         }
     }
-    println!("{}", report(seeds, &stats, violations.len()));
+    println!("{}", report(seeds, &stats, violations.len())?);
     // A planted bug that nobody notices is a failure, and so is a violation without one.
     let good = violations.is_empty() != plant.is_some();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn report(seeds: u64, stats: &Stats, violations: usize) -> serde_json::Value {
-    serde_json::json!({
-        "seeds": seeds,
-        "commands": stats.commands,
-        "rejected": stats.rejected,
-        "jobs": { "settled": stats.settled, "refunded": stats.refunded, "cancelled": stats.cancelled },
-        "reorgs": stats.reorgs,
-        "dropped": stats.dropped,
-        "crashes": stats.crashes,
-        "events": stats.events,
-        "violations": violations,
+/// The last line. Its fields keep their order.
+#[derive(Serialize)]
+struct Report<'a> {
+    seeds: u64,
+    commands: u64,
+    rejected: u64,
+    jobs: Ends,
+    reorgs: u64,
+    dropped: u64,
+    crashes: u64,
+    events: &'a BTreeMap<&'static str, u64>,
+    violations: usize,
+}
+
+/// Jobs by how they ended.
+#[derive(Serialize)]
+struct Ends {
+    settled: u64,
+    refunded: u64,
+    cancelled: u64,
+}
+
+fn report(seeds: u64, stats: &Stats, violations: usize) -> serde_json::Result<String> {
+    serde_json::to_string(&Report {
+        seeds,
+        commands: stats.commands,
+        rejected: stats.rejected,
+        jobs: Ends { settled: stats.settled, refunded: stats.refunded, cancelled: stats.cancelled },
+        reorgs: stats.reorgs,
+        dropped: stats.dropped,
+        crashes: stats.crashes,
+        events: &stats.events,
+        violations,
     })
 }
