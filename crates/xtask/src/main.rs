@@ -8,6 +8,7 @@ mod tidy;
 mod vectors;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -45,15 +46,28 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let root = root();
+async fn main() -> ExitCode {
+    match run(&root()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a backtrace, which would hide what a person has to do.
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(root: &Path) -> Result<()> {
     match Arguments::parse().command {
-        Command::Tidy => tidy::run(&root),
-        Command::Generate { check } => generate::run(&root, check),
-        Command::Test { only } => suites::run(&root, &only),
-        Command::Demo => gristmill_e2e::demo::demo(&root).await,
-        Command::Up => gristmill_e2e::demo::up(&root).await,
-        Command::Down => gristmill_e2e::demo::down(&root).await,
+        Command::Tidy => tidy::run(root),
+        Command::Generate { check } => generate::run(root, check),
+        Command::Test { only } => suites::run(root, &only),
+        Command::Demo => gristmill_e2e::demo::demo(root).await,
+        Command::Up => gristmill_e2e::demo::up(root).await,
+        Command::Down => gristmill_e2e::demo::down(root).await,
     }
 }
 
