@@ -129,7 +129,9 @@ fn damaged(path: &Path) -> Failure {
 
 /// Writes a private file: beside its place, synced, then renamed into it.
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    // A bare file name has the empty path as its parent.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -176,6 +178,14 @@ mod tests {
             0,
             "no draft is left behind"
         );
+    }
+
+    #[test]
+    fn a_bare_name_is_written_into_the_current_directory() {
+        let name = format!("gristmill-test-{}.json", std::process::id());
+        write_durably(Path::new(&name), b"{}").unwrap();
+        assert_eq!(fs::read(&name).unwrap(), b"{}");
+        fs::remove_file(&name).unwrap();
     }
 
     #[test]

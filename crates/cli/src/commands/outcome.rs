@@ -118,7 +118,14 @@ fn say_settled(app: &App, job: &JobView, outcome: &Outcome<'_>) -> Result<()> {
             quantity::bytes(receipt.output_bytes)
         ));
         out.note(format!("  receipt  {}", receipt.hash()));
-        out.hint(format!("get and verify it with `gristmill result {} -o out`", short(job.id)));
     }
     Ok(())
+}
+
+/// What to do with a settled job's result.
+pub(crate) fn hint_at_result(app: &App, job: &JobView) {
+    app.out.hint(format!(
+        "get and verify the result with `gristmill result {} -o out`",
+        short(job.id)
+    ));
 }

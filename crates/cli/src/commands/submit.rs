@@ -140,7 +140,10 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
     outcome::report(app, &job, Some(mined)).await?;
     match output {
         Some(directory) => result::save(app, id, directory).await,
-        None => Ok(()),
+        None => {
+            outcome::hint_at_result(app, &job);
+            Ok(())
+        }
     }
 }
 

@@ -69,7 +69,9 @@ pub(crate) async fn follow_job(app: &App, args: FollowArgs) -> Result<()> {
     let id = args.job.resolve(app).await?;
     let timeout = args.timeout.map(|timeout| Duration::from_secs(timeout.0));
     let job = follow(app, id, Follow { logs: !args.no_logs, timeout }).await?;
-    outcome::report(app, &job, None).await
+    outcome::report(app, &job, None).await?;
+    outcome::hint_at_result(app, &job);
+    Ok(())
 }
 
 pub(crate) async fn logs(app: &App, args: LogsArgs) -> Result<()> {
