@@ -33,12 +33,24 @@ type Lines<T> = Pin<Box<dyn Stream<Item = std::result::Result<T, ClientError>> +
 pub(crate) struct Follow {
     pub(crate) logs: bool,
     pub(crate) timeout: Option<Duration>,
+    /// Only events after this version of the job.
+    pub(crate) after: u64,
+    pub(crate) until: Until,
 }
 
-/// Follows until the job ends, and returns what the scheduler says of it then.
+/// What to wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Until {
+    /// It is certain that nobody will be paid, or somebody was.
+    Decided,
+    /// The money has arrived where it goes.
+    Ended,
+}
+
+/// Follows until the job is as far as wanted, and returns what the scheduler says of it then.
 pub(crate) async fn follow(app: &App, id: JobId, options: Follow) -> Result<JobView> {
     let give_up = options.timeout.map(|timeout| Instant::now() + timeout);
-    let mut events = Events::after(0);
+    let mut events = Events::after(options.after);
     let mut log = Log::new();
     let mut filter = LogFilter::new(log_terminal(&app.out));
     loop {
@@ -51,7 +63,8 @@ pub(crate) async fn follow(app: &App, id: JobId, options: Follow) -> Result<JobV
                     {
                         log.then(*attempt, 0);
                     }
-                    if is_end(&event.body) {
+                    let decided = matches!(event.body, EventBody::Refunding { .. });
+                    if is_end(&event.body) || (decided && options.until == Until::Decided) {
                         break;
                     }
                 }

@@ -18,6 +18,8 @@ use crate::job_ref::{JobRef, short};
 use crate::quantity::{self, Seconds};
 
 const POLL: Duration = Duration::from_millis(500);
+/// How long a node's release may take to be in a block.
+const TAKE_BACK_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Args, Debug)]
 #[command(
@@ -82,6 +84,20 @@ fn cancellable(id: JobId, slot: &Slot) -> Result<()> {
     }
 }
 
+/// Takes the bounty of a job back that the scheduler has given up, unless somebody else was faster.
+pub(crate) async fn take_back(app: &App, id: JobId, terms: &Terms) -> Result<()> {
+    let chain = app.chain().await?;
+    let freed = wait_until_free(app, chain, id, TAKE_BACK_TIMEOUT).await;
+    let result = match freed {
+        Ok(()) => act(app, id, terms, Verb::Cancel).await.map(drop),
+        Err(failure) => Err(failure),
+    };
+    // After the deadline the scheduler sends the refund itself; then there is nothing left to do.
+    let returned =
+        matches!(chain.slot(id).await?.state, EscrowState::Refunded | EscrowState::Cancelled);
+    if returned { Ok(()) } else { result }
+}
+
 /// Asks the scheduler to stop the job, and waits until the chain says that nobody holds it.
 async fn stop(app: &App, chain: &Chain, id: JobId, timeout: Duration) -> Result<()> {
     match app.call(|client| client.cancel(id)).await {
@@ -98,6 +114,11 @@ async fn stop(app: &App, chain: &Chain, id: JobId, timeout: Duration) -> Result<
             return Err(failure.job(id).hint(hint));
         }
     }
+    wait_until_free(app, chain, id, timeout).await
+}
+
+/// Waits until no node holds the job on chain.
+async fn wait_until_free(app: &App, chain: &Chain, id: JobId, timeout: Duration) -> Result<()> {
     let give_up = Instant::now() + timeout;
     let mut said = false;
     loop {
@@ -117,14 +138,14 @@ async fn stop(app: &App, chain: &Chain, id: JobId, timeout: Duration) -> Result<
                 .map_or("unknown", |job| JobState::as_str(job.state));
             return Err(Failure::new(Exit::TimedOut, format!("the node has not given the job back yet (the scheduler says: {state})"))
                 .job(id)
-                .hint("run the same command again later; after the deadline `gristmill refund` works in any case"));
+                .hint(format!("try `gristmill cancel {}` again later; after the deadline `gristmill refund` works in any case", short(id))));
         }
         tokio::select! {
             () = sleep(POLL) => {}
             _ = tokio::signal::ctrl_c() => {
-                return Err(Failure::new(Exit::Detached, "no longer waiting; the scheduler was asked to stop the job, the bounty is still locked")
+                return Err(Failure::new(Exit::Detached, "no longer waiting; the job is being stopped, and the bounty is still locked")
                     .job(id)
-                    .hint("run the same command again to take the bounty back"));
+                    .hint(format!("take the bounty back with `gristmill cancel {}`", short(id))));
             }
         }
     }

@@ -88,7 +88,11 @@ pub(crate) async fn report(app: &App, job: &JobView, open: Option<Mined>) -> Res
     let summary = plain(job.summary.trim_end_matches('.'));
     Err(Failure::new(Exit::Unpaid, format!("the job is {}: {summary}.{why}", job.state.as_str()))
         .job(job.id)
-        .hint(format!("see its attempts with `gristmill job {}`", short(job.id))))
+        .hint(if job.state == JobState::Refunding {
+            format!("take the bounty back now with `gristmill cancel {}`", short(job.id))
+        } else {
+            format!("see its attempts with `gristmill job {}`", short(job.id))
+        }))
 }
 
 fn say_settled(app: &App, job: &JobView, outcome: &Outcome<'_>) -> Result<()> {

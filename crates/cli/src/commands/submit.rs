@@ -9,18 +9,18 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256, U256};
 use alloy::rpc::types::TransactionRequest;
 use clap::Args;
-use gristmill_protocol::api::{Info, NodeState};
+use gristmill_protocol::api::{Info, JobState, NodeState};
 use gristmill_protocol::money::{Amount, NATIVE_DECIMALS};
 use gristmill_protocol::spec::JobSpec;
 use gristmill_protocol::terms::Terms;
 use serde_json::json;
 
 use super::spec_args::{Draft, SpecArgs};
-use super::{outcome, result};
+use super::{cancel, outcome, result};
 use crate::app::App;
 use crate::chain::{Chain, Cost, Mined, decimal, money};
 use crate::failure::{Exit, Failure, Result};
-use crate::follow::{Follow, follow};
+use crate::follow::{Follow, Until, follow};
 use crate::job_ref::short;
 use crate::output::Tone;
 use crate::quantity::{self, Seconds};
@@ -32,7 +32,7 @@ const ATTEMPT_SLACK_SECONDS: u32 = 600;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Ctrl-C detaches: the job goes on."
+    after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Where nobody can be paid, the bounty is taken back at once. Ctrl-C detaches: the job goes on."
 )]
 pub(crate) struct SubmitArgs {
     /// What the job pays, in coins (or tokens), fee included
@@ -96,6 +96,8 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
     let watch = Follow {
         logs: !args.no_logs,
         timeout: args.timeout.map(|timeout| Duration::from_secs(timeout.0)),
+        after: 0,
+        until: Until::Decided,
     };
     let output = args.output.clone();
     let (plan, uploads) = plan(app, &workbench, args).await?;
@@ -136,7 +138,14 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
         }
         return app.out.line(id);
     }
-    let job = follow(app, id, watch).await?;
+    let mut job = follow(app, id, watch).await?;
+    if job.state == JobState::Refunding {
+        // The scheduler waits for the deadline; the wallet need not.
+        app.out.note("nobody will be paid; taking the bounty back …");
+        cancel::take_back(app, id, &terms).await?;
+        let rest = Follow { logs: false, after: job.version, until: Until::Ended, ..watch };
+        job = follow(app, id, rest).await?;
+    }
     outcome::report(app, &job, Some(mined)).await?;
     match output {
         Some(directory) => result::save(app, id, directory).await,

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::outcome;
 use crate::app::App;
 use crate::failure::{Exit, Failure, Result};
-use crate::follow::{Events, Follow, Log, LogChunk, event_line, follow, is_end, print_log};
+use crate::follow::{Events, Follow, Log, LogChunk, Until, event_line, follow, is_end, print_log};
 use crate::job_ref::JobRef;
 use crate::quantity::Seconds;
 use crate::terminal::LogFilter;
@@ -68,7 +68,9 @@ pub(crate) struct EventsArgs {
 pub(crate) async fn follow_job(app: &App, args: FollowArgs) -> Result<()> {
     let id = args.job.resolve(app).await?;
     let timeout = args.timeout.map(|timeout| Duration::from_secs(timeout.0));
-    let job = follow(app, id, Follow { logs: !args.no_logs, timeout }).await?;
+    let job =
+        follow(app, id, Follow { logs: !args.no_logs, timeout, after: 0, until: Until::Decided })
+            .await?;
     outcome::report(app, &job, None).await?;
     outcome::hint_at_result(app, &job);
     Ok(())
