@@ -42,8 +42,21 @@ impl Chain {
         ensure!(anvil.exists(), "anvil is not installed: run scripts/setup.sh");
         let (port_text, chain_id) = (port.to_string(), CHAIN_ID.to_string());
         let arguments = [
-            "--host", "127.0.0.1", "--port", &port_text, "--chain-id", &chain_id, "--hardfork", "london",
-            "--gas-limit", "20500000", "--block-time", "1", "--mnemonic", crate::keys::MNEMONIC, "--quiet",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            &port_text,
+            "--chain-id",
+            &chain_id,
+            "--hardfork",
+            "london",
+            "--gas-limit",
+            "20500000",
+            "--block-time",
+            "1",
+            "--mnemonic",
+            crate::keys::MNEMONIC,
+            "--quiet",
         ]
         .map(OsStr::new);
         let log = folder.join("logs/chain.log");
@@ -121,7 +134,8 @@ impl Chain {
                 _ => continue,
             };
             let hash = log.transaction_hash.context("a log belongs to a transaction")?;
-            let receipt = provider.get_transaction_receipt(hash).await?.context("it has a receipt")?;
+            let receipt =
+                provider.get_transaction_receipt(hash).await?.context("it has a receipt")?;
             gas.insert(name, receipt.gas_used);
         }
         Ok(gas)

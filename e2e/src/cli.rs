@@ -72,7 +72,8 @@ impl Cli {
         environment.push(("GRISTMILL_KEYSTORE".into(), self.keystore.display().to_string()));
         environment.push(("GRISTMILL_KEYSTORE_PASSWORD".into(), PASSWORD.into()));
         environment.push(("XDG_DATA_HOME".into(), self.home.join("data").display().to_string()));
-        environment.push(("XDG_CONFIG_HOME".into(), self.home.join("config").display().to_string()));
+        environment
+            .push(("XDG_CONFIG_HOME".into(), self.home.join("config").display().to_string()));
         environment
     }
 
@@ -101,7 +102,8 @@ impl Cli {
     /// # Errors
     /// Where it cannot be started.
     pub async fn call(&self, arguments: &[&str]) -> Result<Answer> {
-        let (cli, arguments) = (self.clone(), arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let (cli, arguments) =
+            (self.clone(), arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
         tokio::task::spawn_blocking(move || {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             cli.run(&arguments)
@@ -114,11 +116,8 @@ impl Cli {
     /// # Errors
     /// Where it cannot be started.
     pub fn show(&self, arguments: &[&str]) -> Result<Answer> {
-        let output = self
-            .command(arguments)
-            .stderr(Stdio::inherit())
-            .output()
-            .context("run gristmill")?;
+        let output =
+            self.command(arguments).stderr(Stdio::inherit()).output().context("run gristmill")?;
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(Answer { status: output.status, stdout, stderr: String::new() })
     }

@@ -41,8 +41,12 @@ fn fresh_folder(root: &Path) -> Result<PathBuf> {
             if path.file_name().is_some_and(|name| name == "engine") {
                 continue;
             }
-            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }
-                .with_context(|| format!("remove {}", path.display()))?;
+            if path.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            }
+            .with_context(|| format!("remove {}", path.display()))?;
         }
     }
     std::fs::create_dir_all(&folder)?;
@@ -51,9 +55,7 @@ fn fresh_folder(root: &Path) -> Result<PathBuf> {
 
 async fn start(root: &Path, lifetime: Lifetime) -> Result<(Market, Vec<Node>)> {
     if let Some(pids) = running(root) {
-        bail!(
-            "a market is running already (processes {pids:?}). Stop it with `make down` first."
-        );
+        bail!("a market is running already (processes {pids:?}). Stop it with `make down` first.");
     }
     let with_engine = match engine::missing() {
         None => true,
@@ -106,11 +108,21 @@ async fn run_job(market: &Market, runtime: &[&str], name: &str) -> Result<Value>
     say(&format!("Submitting the digits job ({name}) from the submitter's wallet"));
     let cli = market.cli(Party::Submitter)?;
     let before = balances(market).await?;
-    let input = format!("digits.csv={}", crate::root().join("examples/digits/data/digits.csv").display());
+    let input =
+        format!("digits.csv={}", crate::root().join("examples/digits/data/digits.csv").display());
     let title = format!("Handwritten digits ({name})");
     let mut arguments = vec!["submit", "--name", &title];
     arguments.extend(runtime);
-    arguments.extend(["--input", &input, "--memory", "128MiB", "--disk", "128MiB", "--max-run", "2m"]);
+    arguments.extend([
+        "--input",
+        &input,
+        "--memory",
+        "128MiB",
+        "--disk",
+        "128MiB",
+        "--max-run",
+        "2m",
+    ]);
     arguments.extend(["--bounty", "0.05", "--deadline", "1h", "--yes", "--detach", "--json"]);
     arguments.extend(["--", "--epochs", "100", "--seed", "1"]);
     let submitted = cli.show(&arguments)?.json()?;
@@ -123,7 +135,12 @@ async fn run_job(market: &Market, runtime: &[&str], name: &str) -> Result<Value>
 
     let ended = [JobState::Settled, JobState::Refunded, JobState::Cancelled];
     let job = market.wait_for_state(id, &ended, Duration::from_secs(120)).await?;
-    ensure!(job.state == JobState::Settled, "the job ended as {}: {}", job.state.as_str(), job.summary);
+    ensure!(
+        job.state == JobState::Settled,
+        "the job ended as {}: {}",
+        job.state.as_str(),
+        job.summary
+    );
 
     say("Downloading and verifying the result");
     let output = market.folder.join(format!("result-{name}"));
@@ -159,7 +176,13 @@ fn show_balances(before: &[(Party, U256)], after: &[(Party, U256)]) -> u128 {
     paid
 }
 
-async fn report(market: &Market, job: &JobView, runtime: &str, metrics: &Value, paid: u128) -> Result<Value> {
+async fn report(
+    market: &Market,
+    job: &JobView,
+    runtime: &str,
+    metrics: &Value,
+    paid: u128,
+) -> Result<Value> {
     let result = job.result.as_ref().context("a settled job has a result")?;
     ensure!(
         paid == job.terms.bounty.0 - job.terms.fee.0,

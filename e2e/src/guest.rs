@@ -53,7 +53,11 @@ fn build(folder: &Path, repository: &str, engine: Option<&Engine>) -> Result<Gue
         bail!("{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
     }
     let text = String::from_utf8(output.stdout)?;
-    let values: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
+    let values: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.split_once('=')).collect();
     let wasm = values.get("wasm").context("build.sh printed no wasm=…")?;
-    Ok(Guest { wasm: PathBuf::from(wasm), image: values.get("image").map(|image| (*image).to_owned()) })
+    Ok(Guest {
+        wasm: PathBuf::from(wasm),
+        image: values.get("image").map(|image| (*image).to_owned()),
+    })
 }

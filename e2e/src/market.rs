@@ -70,7 +70,11 @@ impl Market {
         lifetime: Lifetime,
     ) -> Result<Self> {
         let chain = Chain::start(folder, free_port()?, lifetime).await?;
-        let engine = if with_engine { Some(Engine::start(folder, free_port()?, lifetime).await?) } else { None };
+        let engine = if with_engine {
+            Some(Engine::start(folder, free_port()?, lifetime).await?)
+        } else {
+            None
+        };
         let scheduler =
             Scheduler::start(folder, &chain, free_port()?, &settings.scheduler, lifetime).await?;
         Ok(Self { folder: folder.to_owned(), chain, scheduler, engine, settings, lifetime })
@@ -154,7 +158,8 @@ impl Market {
         )?;
         let scheduler = Party::Scheduler.address();
         section("trust", json!({"schedulers": [scheduler], "arbiters": [scheduler]}))?;
-        let runtimes = if self.engine.is_some() { json!(["wasm", "docker"]) } else { json!(["wasm"]) };
+        let runtimes =
+            if self.engine.is_some() { json!(["wasm", "docker"]) } else { json!(["wasm"]) };
         section("offer", json!({"runtimes": runtimes, "disk_bytes": 1_u64 << 30}))?;
         if let Some(engine) = &self.engine {
             section("docker", json!({"socket": engine.socket}))?;
@@ -164,7 +169,13 @@ impl Market {
 
         self.enroll(provider, &folder).await?;
         let process = start_node_process(&folder, node, self.lifetime)?;
-        Ok(Node { process, id: NodeId(node.address()), party: node, folder, lifetime: self.lifetime })
+        Ok(Node {
+            process,
+            id: NodeId(node.address()),
+            party: node,
+            folder,
+            lifetime: self.lifetime,
+        })
     }
 
     /// The provider's wallet enrolls the node on chain, with the node's own consent, and approves the scheduler.
@@ -201,17 +212,19 @@ impl Market {
     ) -> Result<gristmill_protocol::api::JobView> {
         let client = self.client()?;
         let mut last = String::new();
-        let found = wait_for(&format!("job {job} to be {states:?}"), limit, async || {
-            match client.job(job).await {
-                Ok(view) if states.contains(&view.state) => Some(view),
-                Ok(view) => {
-                    last = format!("{:#?}", (view.state, view.summary, view.attempts, view.transactions));
-                    None
-                }
-                Err(error) => {
-                    last = error.to_string();
-                    None
-                }
+        let found = wait_for(&format!("job {job} to be {states:?}"), limit, async || match client
+            .job(job)
+            .await
+        {
+            Ok(view) if states.contains(&view.state) => Some(view),
+            Ok(view) => {
+                last =
+                    format!("{:#?}", (view.state, view.summary, view.attempts, view.transactions));
+                None
+            }
+            Err(error) => {
+                last = error.to_string();
+                None
             }
         })
         .await;
@@ -275,7 +288,8 @@ impl Scheduler {
             if let Err(error) = self.process.check_running() {
                 return Some(Err(error));
             }
-            let ready = http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
+            let ready =
+                http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
             ready.then_some(Ok(()))
         })
         .await

@@ -77,7 +77,9 @@ impl Process {
     /// What it has printed so far.
     #[must_use]
     pub fn output(&self) -> String {
-        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(&self.log)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// Fails, with the end of its output, where it has ended already.
@@ -155,6 +157,7 @@ pub fn is_running(raw: u32) -> bool {
 /// Where it was not built.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    let found =
+        own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
     found.with_context(|| format!("{name} is not built: run `cargo build --workspace --bins`"))
 }

@@ -136,26 +136,38 @@ pub fn next(rules: &Rules, record: &Record, situation: &Situation<'_>) -> Step {
     }
     let standing = standing(rules, record, situation.seen);
     if let Standing::Over(how) = standing {
-        return if situation.activity == Activity::Idle { Step::End { how } } else { Step::Kill { reason: how } };
+        return if situation.activity == Activity::Idle {
+            Step::End { how }
+        } else {
+            Step::Kill { reason: how }
+        };
     }
     match &record.phase {
         Phase::Accepted => accepted(rules, record, situation, &standing),
-        Phase::Preparing | Phase::Starting { .. } | Phase::Running { .. } | Phase::Collecting { .. } => {
-            working(record, situation, &standing)
-        }
+        Phase::Preparing
+        | Phase::Starting { .. }
+        | Phase::Running { .. }
+        | Phase::Collecting { .. } => working(record, situation, &standing),
         Phase::Signed { signed } => {
             if let Some(step) = protect(rules, record, signed, situation, &standing) {
                 return step;
             }
             if situation.activity == Activity::Idle { Step::Report } else { Step::Wait }
         }
-        Phase::Delivered { signed, answer } => delivered(rules, record, signed, answer, situation, &standing),
+        Phase::Delivered { signed, answer } => {
+            delivered(rules, record, signed, answer, situation, &standing)
+        }
         Phase::Releasing { reason } => Step::Release { reason: reason.clone() },
         Phase::Over { how } => Step::End { how: how.clone() },
     }
 }
 
-fn accepted(rules: &Rules, record: &Record, situation: &Situation<'_>, standing: &Standing) -> Step {
+fn accepted(
+    rules: &Rules,
+    record: &Record,
+    situation: &Situation<'_>,
+    standing: &Standing,
+) -> Step {
     if let Some(reason) = stop_reason(situation) {
         return Step::Release { reason };
     }
@@ -183,19 +195,29 @@ fn working(record: &Record, situation: &Situation<'_>, standing: &Standing) -> S
     let interruption = stop_reason(situation)
         .or_else(|| situation.lease_ran_out.then(|| "the lease ran out".to_owned()));
     if let Some(reason) = interruption {
-        return if situation.activity == Activity::Idle { Step::Release { reason } } else { Step::Kill { reason } };
+        return if situation.activity == Activity::Idle {
+            Step::Release { reason }
+        } else {
+            Step::Kill { reason }
+        };
     }
     if let (Standing::Mine, Some(seen)) = (standing, situation.seen) {
         if seen.now > seen.lease_end {
             let reason = "the lease ended".to_owned();
-            return if situation.activity == Activity::Idle { Step::Release { reason } } else { Step::Kill { reason } };
+            return if situation.activity == Activity::Idle {
+                Step::Release { reason }
+            } else {
+                Step::Kill { reason }
+            };
         }
         if must_renew(record, seen) {
             return Step::Renew;
         }
     }
     // Nothing is spent on a job that does not stand on chain as this node's own.
-    if situation.activity != Activity::Idle || matches!(standing, Standing::Unknown | Standing::Pending) {
+    if situation.activity != Activity::Idle
+        || matches!(standing, Standing::Unknown | Standing::Pending)
+    {
         return Step::Wait;
     }
     // Also the way on after a restart: what was under way is begun, or found, again.
@@ -227,7 +249,9 @@ fn delivered(
         && rules.release_when_rejected
         && matches!(standing, Standing::Mine)
     {
-        return Step::Release { reason: format!("the scheduler rejected the result: {}", stop.reason) };
+        return Step::Release {
+            reason: format!("the scheduler rejected the result: {}", stop.reason),
+        };
     }
     protect(rules, record, signed, situation, standing).unwrap_or(Step::Wait)
 }

@@ -61,7 +61,8 @@ impl Chain {
     pub fn new(rpc_url: &str, domain: Domain, key: NodeKey) -> Result<Self, ChainError> {
         let invalid = || ChainError::InvalidUrl(rpc_url.to_owned());
         let url: reqwest::Url = rpc_url.parse().map_err(|_| invalid())?;
-        let http = reqwest::Client::builder().timeout(RPC_TIMEOUT).build().map_err(|_| invalid())?;
+        let http =
+            reqwest::Client::builder().timeout(RPC_TIMEOUT).build().map_err(|_| invalid())?;
         let wallet = EthereumWallet::from(key.signer());
         // The nonce is asked of the chain each time: a cached one does not recover from a dropped transaction.
         let provider = ProviderBuilder::new()
@@ -96,13 +97,23 @@ impl Chain {
 
     /// The time of the newest block, in unix seconds.
     pub async fn now(&self) -> Result<u64, ChainError> {
-        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await.map_err(unreachable)?;
-        block.map(|block| block.header.timestamp).ok_or_else(|| ChainError::Nonsense("it has no block".into()))
+        let block = self
+            .provider
+            .get_block_by_number(BlockNumberOrTag::Latest)
+            .await
+            .map_err(unreachable)?;
+        block
+            .map(|block| block.header.timestamp)
+            .ok_or_else(|| ChainError::Nonsense("it has no block".into()))
     }
 
     /// What the contract says of a job now.
     pub async fn look(&self, terms: &Terms) -> Result<Seen, ChainError> {
-        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await.map_err(unreachable)?;
+        let block = self
+            .provider
+            .get_block_by_number(BlockNumberOrTag::Latest)
+            .await
+            .map_err(unreachable)?;
         let block = block.ok_or_else(|| ChainError::Nonsense("it has no block".into()))?;
         let at = BlockId::hash(block.header.hash);
         let id = terms.id(&self.domain);
@@ -139,7 +150,13 @@ impl Chain {
         scheduler: Address,
         token: Address,
     ) -> Result<bool, ChainError> {
-        Ok(self.market.approval(provider, scheduler, token).call().await.map_err(unreachable)?.approved)
+        Ok(self
+            .market
+            .approval(provider, scheduler, token)
+            .call()
+            .await
+            .map_err(unreachable)?
+            .approved)
     }
 
     /// What the node has for gas.
@@ -171,7 +188,8 @@ impl Chain {
         receipt_hash: ReceiptHash,
         signature: &CompactSignature,
     ) -> Result<TxHash, ChainError> {
-        self.send("publish", self.market.publish(terms.into(), receipt_hash.0, signature.into())).await
+        self.send("publish", self.market.publish(terms.into(), receipt_hash.0, signature.into()))
+            .await
     }
 
     /// Pays out what was held or published, after its window.
@@ -189,11 +207,8 @@ impl Chain {
         let gas = call.estimate_gas().await.map_err(refused)?;
         let gas = gas.saturating_mul(GAS_PERCENT).div_ceil(100);
         let pending = call.gas(gas).send().await.map_err(refused)?;
-        let receipt = pending
-            .with_timeout(Some(MINED_TIMEOUT))
-            .get_receipt()
-            .await
-            .map_err(unreachable)?;
+        let receipt =
+            pending.with_timeout(Some(MINED_TIMEOUT)).get_receipt().await.map_err(unreachable)?;
         let hash = TxHash(receipt.transaction_hash);
         if receipt.status() { Ok(hash) } else { Err(ChainError::Reverted { verb, hash }) }
     }

@@ -30,12 +30,16 @@ const ENROLL_SECONDS: u64 = 3600;
 ///
 /// The password of the node's key is read from GRISTMILL_NODE_KEYSTORE_PASSWORD.
 #[derive(Parser)]
-#[command(name = "gristmill-node", version, after_help = "Examples:
+#[command(
+    name = "gristmill-node",
+    version,
+    after_help = "Examples:
   gristmill-node init --scheduler https://scheduler.example.org --rpc https://rpc.example.org
   gristmill-node enroll-message --provider 0xYourWallet > enroll.json
   gristmill node enroll --message enroll.json --approve-scheduler 0xTheScheduler
   gristmill-node doctor
-  gristmill-node run")]
+  gristmill-node run"
+)]
 pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, default_value = "node.toml", env = "GRISTMILL_NODE_CONFIG")]
@@ -129,7 +133,8 @@ async fn enroll_message(config: &Path, provider: Address) -> Result<()> {
     let expires = chain.now().await?.saturating_add(ENROLL_SECONDS);
     let message = Message::Enroll { node: key.id(), provider, expires };
     let signature = key.sign(&config.domain(), &message);
-    let answer = json!({"node": key.id(), "provider": provider, "expires": expires, "signature": signature});
+    let answer =
+        json!({"node": key.id(), "provider": provider, "expires": expires, "signature": signature});
     println!("{}", serde_json::to_string_pretty(&answer)?);
     Ok(())
 }
@@ -147,7 +152,12 @@ fn attempts(config: &Path, as_json: bool) -> Result<()> {
     for record in records {
         let held = record.held();
         let name = &record.assignment.spec.name;
-        println!("{}  attempt {}  {:<10}  {name}", held.job_id, held.attempt, record.phase.as_str());
+        println!(
+            "{}  attempt {}  {:<10}  {name}",
+            held.job_id,
+            held.attempt,
+            record.phase.as_str()
+        );
     }
     Ok(())
 }

@@ -147,15 +147,18 @@ impl Config {
         let mut config: Self = toml::Value::Table(merged).try_into().map_err(malformed)?;
         config.state_dir = base.join(&config.state_dir);
         config.key.keystore = base.join(&config.key.keystore);
-        config
-            .validate()
-            .map_err(|(key, problem)| ConfigError::Invalid { path: name.to_owned(), key, problem })?;
+        config.validate().map_err(|(key, problem)| ConfigError::Invalid {
+            path: name.to_owned(),
+            key,
+            problem,
+        })?;
         Ok(config)
     }
 
     fn validate(&self) -> Result<(), (&'static str, String)> {
         let web = |text: &str| {
-            url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            url::Url::parse(text)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         };
         if !web(&self.scheduler.url) {
             return Err(("scheduler.url", "write http://host:port or https://host".into()));
@@ -167,7 +170,10 @@ impl Config {
             return Err(("chain.chain_id", "write the chain's number".into()));
         }
         if self.chain.contract.parse::<Address>().is_err() {
-            return Err(("chain.contract", "write the address of JobMarket: 0x and 40 hexadecimal digits".into()));
+            return Err((
+                "chain.contract",
+                "write the address of JobMarket: 0x and 40 hexadecimal digits".into(),
+            ));
         }
         if !(100..=60_000).contains(&self.chain.poll_ms) {
             return Err(("chain.poll_ms", "must be 100 to 60000".into()));
@@ -176,7 +182,10 @@ impl Config {
             return Err(("trust.schedulers", "name at least one scheduler's address".into()));
         }
         if let Some(bad) = self.content.gateways.iter().find(|gateway| !web(gateway)) {
-            return Err(("content.gateways", format!("`{bad}` is not an http:// or https:// address")));
+            return Err((
+                "content.gateways",
+                format!("`{bad}` is not an http:// or https:// address"),
+            ));
         }
         if self.docker.pids_max < 1 {
             return Err(("docker.pids_max", "must be at least 1".into()));
@@ -188,7 +197,10 @@ impl Config {
     #[must_use]
     pub fn domain(&self) -> Domain {
         // `validate` has read it before; a value that is no address would mean no contract at all.
-        Domain { chain_id: self.chain.chain_id, contract: self.chain.contract.parse().unwrap_or_default() }
+        Domain {
+            chain_id: self.chain.chain_id,
+            contract: self.chain.contract.parse().unwrap_or_default(),
+        }
     }
 
     /// Whether this arbiter may rule over the node's money.
@@ -204,7 +216,11 @@ impl Config {
         Offer {
             runtimes: offer.runtimes.clone(),
             cpu_millis: if offer.cpu_millis == 0 { machine_cpu_millis() } else { offer.cpu_millis },
-            memory_bytes: if offer.memory_bytes == 0 { machine_memory_bytes() / 4 * 3 } else { offer.memory_bytes },
+            memory_bytes: if offer.memory_bytes == 0 {
+                machine_memory_bytes() / 4 * 3
+            } else {
+                offer.memory_bytes
+            },
             disk_bytes: offer.disk_bytes,
             gpus: offer
                 .gpus

@@ -61,7 +61,11 @@ pub struct Collected {
 
 impl Fetcher {
     /// `scheduler_url` is the first gateway: the provider has named it in the configuration, so it may be anywhere.
-    pub fn new(config: &ContentConfig, scheduler_url: &str, cache: &Path) -> Result<Self, FetchError> {
+    pub fn new(
+        config: &ContentConfig,
+        scheduler_url: &str,
+        cache: &Path,
+    ) -> Result<Self, FetchError> {
         let read_timeout = Duration::from_secs(config.read_timeout_seconds);
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
@@ -97,26 +101,36 @@ impl Fetcher {
         for input in inputs {
             let path = into.join(&input.path);
             if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).map_err(|error| FetchError::local("make a folder", error))?;
+                fs::create_dir_all(folder)
+                    .map_err(|error| FetchError::local("make a folder", error))?;
             }
             let room = bytes_max - bytes;
-            let fetched = tokio::time::timeout(self.total_timeout(), self.fetch(input, &path, room)).await;
+            let fetched =
+                tokio::time::timeout(self.total_timeout(), self.fetch(input, &path, room)).await;
             bytes += fetched.map_err(|_| {
                 let seconds = self.config.total_timeout_seconds;
-                FetchError::Infrastructure(format!("`{}` did not arrive within {seconds} s", input.uri))
+                FetchError::Infrastructure(format!(
+                    "`{}` did not arrive within {seconds} s",
+                    input.uri
+                ))
             })??;
         }
-        open_to_readers(into).map_err(|error| FetchError::local("open the inputs to the program", error))?;
+        open_to_readers(into)
+            .map_err(|error| FetchError::local("open the inputs to the program", error))?;
         Ok(bytes)
     }
 
     /// Places a WASM module at `path`.
     pub async fn fetch_module(&self, cid: &str, path: &Path) -> Result<(), FetchError> {
-        let uri: ContentUri =
-            format!("ipfs://{cid}").parse().map_err(|error: ContentError| FetchError::JobsFault(error.to_string()))?;
+        let uri: ContentUri = format!("ipfs://{cid}")
+            .parse()
+            .map_err(|error: ContentError| FetchError::JobsFault(error.to_string()))?;
         let limits = self.limits(self.config.module_bytes_max);
-        let fetched = tokio::time::timeout(self.total_timeout(), self.fetch_ipfs(&uri, path, limits)).await;
-        fetched.map_err(|_| FetchError::Infrastructure("the module did not arrive in time".into()))??;
+        let fetched =
+            tokio::time::timeout(self.total_timeout(), self.fetch_ipfs(&uri, path, limits)).await;
+        fetched.map_err(|_| {
+            FetchError::Infrastructure("the module did not arrive in time".into())
+        })??;
         if !path.is_file() {
             return Err(FetchError::JobsFault(format!("{cid} is a directory, not a module")));
         }
@@ -159,20 +173,30 @@ impl Fetcher {
 }
 
 /// Hashes an output and packs it. Links and special files are refused: they mean nothing elsewhere.
-pub fn collect(output: &Path, blocks: &Path, car: &Path, bytes_max: u64) -> Result<Collected, FetchError> {
+pub fn collect(
+    output: &Path,
+    blocks: &Path,
+    car: &Path,
+    bytes_max: u64,
+) -> Result<Collected, FetchError> {
     let limits = Limits { bytes_max, files_max: OUTPUT_ENTRIES_MAX, ..Limits::default() };
     let store = DirStore::open(blocks, Durability::Cached)
         .map_err(|error| FetchError::local("make room for the output", error))?;
-    let (added, manifest) =
-        content::add_dir_with_manifest(&store, output, &limits).map_err(|error| output_error(&error))?;
+    let (added, manifest) = content::add_dir_with_manifest(&store, output, &limits)
+        .map_err(|error| output_error(&error))?;
     let file = File::create(car).map_err(|error| FetchError::local("pack the output", error))?;
     let mut writer = BufWriter::new(file);
     // The blocks of an output take a little more room than its files.
-    let packed = Limits { bytes_max: bytes_max.saturating_mul(2).saturating_add(1 << 20), ..limits };
+    let packed =
+        Limits { bytes_max: bytes_max.saturating_mul(2).saturating_add(1 << 20), ..limits };
     content::write_car(&store as &dyn BlockStore, &added.cid, &mut writer, &packed)
         .map_err(|error| FetchError::local("pack the output", error))?;
     writer.flush().map_err(|error| FetchError::local("pack the output", error))?;
-    Ok(Collected { cid: added.cid.to_string(), manifest_hash: manifest.hash(), bytes: manifest.bytes() })
+    Ok(Collected {
+        cid: added.cid.to_string(),
+        manifest_hash: manifest.hash(),
+        bytes: manifest.bytes(),
+    })
 }
 
 fn output_error(error: &ContentError) -> FetchError {
@@ -181,7 +205,9 @@ fn output_error(error: &ContentError) -> FetchError {
         | ContentError::SpecialFile { .. }
         | ContentError::LimitExceeded(_)
         | ContentError::InvalidName { .. }
-        | ContentError::Changed { .. } => FetchError::JobsFault(format!("the output cannot be taken: {error}")),
+        | ContentError::Changed { .. } => {
+            FetchError::JobsFault(format!("the output cannot be taken: {error}"))
+        }
         other => FetchError::local("hash the output", other),
     }
 }

@@ -226,7 +226,8 @@ impl Agent {
         };
         if let Some(reason) = refusal {
             tracing::warn!(job = %held.job_id, attempt = %held.attempt, reason, "refused an assignment");
-            let given_back = self.context.session.release(&held, assignment.lease_token, &reason).await;
+            let given_back =
+                self.context.session.release(&held, assignment.lease_token, &reason).await;
             if let Err(error) = given_back {
                 tracing::warn!(%error, "the refusal did not reach the scheduler");
             }

@@ -52,7 +52,8 @@ impl Journal {
             connection.execute_batch(SCHEMA)?;
             Ok(connection)
         };
-        let connection = open().map_err(|error| JournalError::Open { path: path.to_owned(), error })?;
+        let connection =
+            open().map_err(|error| JournalError::Open { path: path.to_owned(), error })?;
         Ok(Self { connection })
     }
 
@@ -76,8 +77,14 @@ impl Journal {
 
     pub fn save_log_offset(&self, held: &AttemptRef, offset: u64) -> Result<(), JournalError> {
         self.connection
-            .prepare_cached("UPDATE attempts SET log_offset = ?3 WHERE job_id = ?1 AND attempt = ?2")?
-            .execute(params![held.job_id.to_string(), held.attempt.0, i64::try_from(offset).unwrap_or(i64::MAX)])?;
+            .prepare_cached(
+                "UPDATE attempts SET log_offset = ?3 WHERE job_id = ?1 AND attempt = ?2",
+            )?
+            .execute(params![
+                held.job_id.to_string(),
+                held.attempt.0,
+                i64::try_from(offset).unwrap_or(i64::MAX)
+            ])?;
         Ok(())
     }
 
@@ -93,16 +100,20 @@ impl Journal {
 
     /// Every attempt that the node remembers, those that are over included.
     pub fn records(&self) -> Result<Vec<Record>, JournalError> {
-        let mut query =
-            self.connection.prepare_cached("SELECT record FROM attempts ORDER BY deadline, job_id, attempt")?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT record FROM attempts ORDER BY deadline, job_id, attempt")?;
         let texts = query.query_map([], |row| row.get::<_, String>(0))?;
         texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
     }
 
     /// Forgets what ended long ago.
     pub fn prune(&self, unix_seconds: u64) -> Result<usize, JournalError> {
-        let before = i64::try_from(unix_seconds.saturating_sub(REMEMBER_SECONDS)).unwrap_or(i64::MAX);
-        Ok(self.connection.execute("DELETE FROM attempts WHERE over AND deadline < ?1", [before])?)
+        let before =
+            i64::try_from(unix_seconds.saturating_sub(REMEMBER_SECONDS)).unwrap_or(i64::MAX);
+        Ok(self
+            .connection
+            .execute("DELETE FROM attempts WHERE over AND deadline < ?1", [before])?)
     }
 }
 
@@ -127,7 +138,11 @@ mod tests {
 
         let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.records().unwrap(), [first.clone()]);
-        assert_eq!(journal.log_offset(&first.held()).unwrap(), 77, "a new phase does not forget the log");
+        assert_eq!(
+            journal.log_offset(&first.held()).unwrap(),
+            77,
+            "a new phase does not forget the log"
+        );
         let other = AttemptRef { attempt: AttemptNumber(9), ..first.held() };
         assert_eq!(journal.log_offset(&other).unwrap(), 0);
     }

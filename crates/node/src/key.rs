@@ -40,7 +40,8 @@ impl NodeKey {
         }
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| unwritable("it has no plain name".into()))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|error| unwritable(error.to_string()))?;
         let (signer, _) = PrivateKeySigner::new_keystore(folder, &mut OsRng, password, Some(name))
             .map_err(|error| unwritable(error.to_string()))?;
@@ -53,14 +54,18 @@ impl NodeKey {
         if !path.exists() {
             return Err(KeyError::Missing(path.to_owned()));
         }
-        let signer = PrivateKeySigner::decrypt_keystore(path, password)
-            .map_err(|error| KeyError::Locked { path: path.to_owned(), error: error.to_string() })?;
+        let signer = PrivateKeySigner::decrypt_keystore(path, password).map_err(|error| {
+            KeyError::Locked { path: path.to_owned(), error: error.to_string() }
+        })?;
         Ok(Self { signer })
     }
 
     /// The password from the environment, the only place that it may come from.
     pub fn password() -> Result<String, KeyError> {
-        std::env::var(PASSWORD_VARIABLE).ok().filter(|text| !text.is_empty()).ok_or(KeyError::NoPassword)
+        std::env::var(PASSWORD_VARIABLE)
+            .ok()
+            .filter(|text| !text.is_empty())
+            .ok_or(KeyError::NoPassword)
     }
 
     /// The node's name.
@@ -84,7 +89,10 @@ impl NodeKey {
     /// Signs text for people (EIP-191), which no contract takes for a message.
     #[must_use]
     pub fn sign_text(&self, text: &str) -> [u8; 65] {
-        self.signer.sign_message_sync(text.as_bytes()).expect("a key in memory signs every text").as_bytes()
+        self.signer
+            .sign_message_sync(text.as_bytes())
+            .expect("a key in memory signs every text")
+            .as_bytes()
     }
 
     #[cfg(test)]

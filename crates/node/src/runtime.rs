@@ -96,7 +96,8 @@ async fn watch_limits(
             return Some(limit);
         }
         let output = task.output.clone();
-        let used = tokio::task::spawn_blocking(move || usage(&output, OUTPUT_ENTRIES_MAX + 1)).await;
+        let used =
+            tokio::task::spawn_blocking(move || usage(&output, OUTPUT_ENTRIES_MAX + 1)).await;
         if let Ok(Ok(used)) = used
             && (used.bytes > task.output_bytes_max || used.entries > OUTPUT_ENTRIES_MAX)
         {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use alloy::signers::SignerSync;
 use bytes::Bytes;
 use gristmill_protocol::api::{
-    AttemptRef, LogAccepted, Offer, PollReply, PollRequest, ReleaseRequest, ReportRequest, StartRequest,
+    AttemptRef, LogAccepted, Offer, PollReply, PollRequest, ReleaseRequest, ReportRequest,
+    StartRequest,
 };
 use gristmill_protocol::client::{Client, ClientError};
 use gristmill_protocol::error::ErrorCode;
@@ -104,7 +105,11 @@ impl Session {
         self.call(|client| client.poll(self.key.id(), body)).await
     }
 
-    pub async fn start(&self, held: &AttemptRef, lease_token: LeaseToken) -> Result<(), ClientError> {
+    pub async fn start(
+        &self,
+        held: &AttemptRef,
+        lease_token: LeaseToken,
+    ) -> Result<(), ClientError> {
         let body = StartRequest { lease_token };
         self.insist("the start", |client| client.start(held.job_id, held.attempt, &body)).await
     }
@@ -136,7 +141,8 @@ impl Session {
         offset: u64,
         chunk: Bytes,
     ) -> Result<LogAccepted, ClientError> {
-        self.call(|client| client.append_log(held.job_id, held.attempt, offset, chunk.clone())).await
+        self.call(|client| client.append_log(held.job_id, held.attempt, offset, chunk.clone()))
+            .await
     }
 
     /// Uploads a CAR from a file.
@@ -145,7 +151,10 @@ impl Session {
             let file = tokio::fs::File::open(car).await.map_err(|error| {
                 ClientError::Signing(format!("the output {} is gone: {error}", car.display()))
             })?;
-            let body = reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::with_capacity(file, 1 << 16));
+            let body = reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::with_capacity(
+                file,
+                1 << 16,
+            ));
             client.put_content(body).await
         })
         .await

@@ -196,7 +196,18 @@ impl AttemptState {
 
 /// The contract's state of a job, as the scheduler has seen it finally.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, ToSchema,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum EscrowState {
@@ -334,30 +345,73 @@ pub enum EventBody {
     Created,
     /// The bounty is locked, finally.
     Funded,
-    Queued { reason: String },
-    Assigned { attempt: AttemptNumber, node: NodeId },
-    Started { attempt: AttemptNumber },
-    CalledIn { attempt: AttemptNumber },
-    Renewed { attempt: AttemptNumber },
-    Reported { attempt: AttemptNumber, outcome: Outcome, output_cid: String },
-    Accepted { attempt: AttemptNumber, receipt_hash: ReceiptHash },
-    Rejected { attempt: AttemptNumber, reasons: Vec<String> },
-    Failed { attempt: AttemptNumber, reason: String },
-    Released { attempt: AttemptNumber, reason: String },
-    Expired { attempt: AttemptNumber },
-    Abandoned { attempt: AttemptNumber, reason: String },
-    Published { attempt: AttemptNumber, receipt_hash: ReceiptHash },
+    Queued {
+        reason: String,
+    },
+    Assigned {
+        attempt: AttemptNumber,
+        node: NodeId,
+    },
+    Started {
+        attempt: AttemptNumber,
+    },
+    CalledIn {
+        attempt: AttemptNumber,
+    },
+    Renewed {
+        attempt: AttemptNumber,
+    },
+    Reported {
+        attempt: AttemptNumber,
+        outcome: Outcome,
+        output_cid: String,
+    },
+    Accepted {
+        attempt: AttemptNumber,
+        receipt_hash: ReceiptHash,
+    },
+    Rejected {
+        attempt: AttemptNumber,
+        reasons: Vec<String>,
+    },
+    Failed {
+        attempt: AttemptNumber,
+        reason: String,
+    },
+    Released {
+        attempt: AttemptNumber,
+        reason: String,
+    },
+    Expired {
+        attempt: AttemptNumber,
+    },
+    Abandoned {
+        attempt: AttemptNumber,
+        reason: String,
+    },
+    Published {
+        attempt: AttemptNumber,
+        receipt_hash: ReceiptHash,
+    },
     /// Settled on chain and held until then.
-    Held { until_ms: Timestamp },
+    Held {
+        until_ms: Timestamp,
+    },
     Settled {
         #[schema(value_type = String)]
         provider: Address,
         amount: Amount,
         fee: Amount,
     },
-    Refunding { reason: String },
-    Refunded { amount: Amount },
-    Cancelled { reason: String },
+    Refunding {
+        reason: String,
+    },
+    Refunded {
+        amount: Amount,
+    },
+    Cancelled {
+        reason: String,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -455,10 +509,17 @@ impl Offer {
             return Err("`gpus` has more than 16 entries".into());
         }
         for gpu in &self.gpus {
-            if gpu.model.is_empty() || gpu.model.len() > 64 || gpu.model.chars().any(char::is_control) {
+            if gpu.model.is_empty()
+                || gpu.model.len() > 64
+                || gpu.model.chars().any(char::is_control)
+            {
                 return Err("`gpus.model` must be 1 to 64 plain characters".into());
             }
-            if gpu.compute_capability.as_deref().is_some_and(|text| parse_compute_capability(text).is_none()) {
+            if gpu
+                .compute_capability
+                .as_deref()
+                .is_some_and(|text| parse_compute_capability(text).is_none())
+            {
                 return Err("`gpus.compute_capability` must look like 8.6".into());
             }
         }

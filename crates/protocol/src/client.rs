@@ -380,8 +380,8 @@ impl Client {
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
-            let chunk =
-                chunk.map_err(|error| ClientError::Unreachable { url: self.base.clone(), error })?;
+            let chunk = chunk
+                .map_err(|error| ClientError::Unreachable { url: self.base.clone(), error })?;
             if body.len() + chunk.len() > JSON_BYTES_MAX {
                 return Err(ClientError::TooLarge);
             }

@@ -90,7 +90,9 @@ bytes32_id!(
 );
 
 /// A machine of a provider, identified by the address of its key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
+)]
 #[schema(value_type = String, pattern = "^0x[0-9a-fA-F]{40}$")]
 pub struct NodeId(pub Address);
 
@@ -118,7 +120,18 @@ impl FromStr for NodeId {
 
 /// One try of a job by one node, numbered from 1: the count of assignments on chain.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, ToSchema,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[schema(value_type = u16)]
 pub struct AttemptNumber(pub u16);

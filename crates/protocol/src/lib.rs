@@ -2,11 +2,11 @@
 //! addressing, HTTP bodies and error codes. Shared by every program; without features it does no I/O over a network.
 
 pub mod api;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod content;
 #[cfg(feature = "chain")]
 pub mod contracts;
-#[cfg(feature = "client")]
-pub mod client;
 pub mod deployment;
 pub mod error;
 pub mod ids;

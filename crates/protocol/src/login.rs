@@ -28,7 +28,13 @@ mod tests {
 
     #[test]
     fn the_message_has_the_form_of_eip_4361() {
-        let text = message("http://127.0.0.1:8080/", Address::ZERO, 4439, "abcdefgh", "2026-11-24T08:00:00Z");
+        let text = message(
+            "http://127.0.0.1:8080/",
+            Address::ZERO,
+            4439,
+            "abcdefgh",
+            "2026-11-24T08:00:00Z",
+        );
         insta::assert_snapshot!(text, @r"
         127.0.0.1:8080 wants you to sign in with your Ethereum account:
         0x0000000000000000000000000000000000000000

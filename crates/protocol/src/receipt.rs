@@ -90,7 +90,9 @@ impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exited { exit_code } => write!(f, "exited with code {exit_code}"),
-            Self::Limited { limit } => write!(f, "stopped by its {} limit", limit.as_str().replace('_', " ")),
+            Self::Limited { limit } => {
+                write!(f, "stopped by its {} limit", limit.as_str().replace('_', " "))
+            }
             Self::NotStarted { reason } => write!(f, "never started: {reason}"),
             Self::OutputRefused { reason } => write!(f, "left an output that is refused: {reason}"),
         }

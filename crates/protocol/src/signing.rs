@@ -197,7 +197,9 @@ impl FromStr for CompactSignature {
             .and_then(|digits| hex::decode(digits).ok())
             .and_then(|bytes| <[u8; 64]>::try_from(bytes).ok())
             .map(Self)
-            .ok_or_else(|| ParseIdError::new(text, "a compact signature: 0x and 128 hexadecimal digits"))
+            .ok_or_else(|| {
+                ParseIdError::new(text, "a compact signature: 0x and 128 hexadecimal digits")
+            })
     }
 }
 

@@ -211,7 +211,18 @@ pub enum Verification {
 
 /// How to choose among the nodes, or jobs, that fit.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, ToSchema,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
@@ -231,7 +242,9 @@ pub enum Strategy {
 pub enum SpecError {
     #[error("the job spec is not valid JSON of the expected form: {0}")]
     Malformed(String),
-    #[error("the job spec is {bytes} bytes of canonical JSON; at most {SPEC_BYTES_MAX} are allowed")]
+    #[error(
+        "the job spec is {bytes} bytes of canonical JSON; at most {SPEC_BYTES_MAX} are allowed"
+    )]
     TooLarge { bytes: usize },
     #[error("`{field}` {problem}")]
     Invalid { field: String, problem: String },
@@ -249,8 +262,8 @@ impl JobSpec {
         if json.len() > 4 * SPEC_BYTES_MAX {
             return Err(SpecError::TooLarge { bytes: json.len() });
         }
-        let spec: Self =
-            serde_json::from_slice(json).map_err(|error| SpecError::Malformed(error.to_string()))?;
+        let spec: Self = serde_json::from_slice(json)
+            .map_err(|error| SpecError::Malformed(error.to_string()))?;
         spec.validate()?;
         Ok(spec)
     }
@@ -276,7 +289,10 @@ impl JobSpec {
     /// Checks every limit of the format.
     pub fn validate(&self) -> Result<(), SpecError> {
         if self.version != SPEC_VERSION {
-            return Err(invalid("version", format!("is {}; this software knows {SPEC_VERSION}", self.version)));
+            return Err(invalid(
+                "version",
+                format!("is {}; this software knows {SPEC_VERSION}", self.version),
+            ));
         }
         text("name", &self.name, 1, NAME_CHARS_MAX * 4)?;
         if self.name.chars().count() > NAME_CHARS_MAX {
@@ -286,7 +302,12 @@ impl JobSpec {
         count("command", self.command.len(), COMMAND_ARGS_MAX)?;
         for arg in &self.command {
             if arg.len() > ARG_BYTES_MAX || arg.contains('\0') {
-                return Err(invalid("command", format!("has an argument that is longer than {ARG_BYTES_MAX} bytes or holds a NUL")));
+                return Err(invalid(
+                    "command",
+                    format!(
+                        "has an argument that is longer than {ARG_BYTES_MAX} bytes or holds a NUL"
+                    ),
+                ));
             }
         }
         self.validate_env()?;
@@ -295,7 +316,10 @@ impl JobSpec {
         if let Network::AllowList { hosts } = &self.network {
             count("network.hosts", hosts.len(), HOSTS_MAX)?;
             if let Some(host) = hosts.iter().find(|host| !is_host(host)) {
-                return Err(invalid("network.hosts", format!("holds `{}`, which is not a host name", head(host))));
+                return Err(invalid(
+                    "network.hosts",
+                    format!("holds `{}`, which is not a host name", head(host)),
+                ));
             }
         }
         if !(1..=RUN_SECONDS_MAX).contains(&self.max_run_seconds) {
@@ -316,7 +340,10 @@ impl JobSpec {
         }
         count("secrets", self.secrets.len(), SECRETS_MAX)?;
         if let Some(name) = self.secrets.iter().find(|name| !is_env_name(name)) {
-            return Err(invalid("secrets", format!("holds `{}`, which is not a variable name", head(name))));
+            return Err(invalid(
+                "secrets",
+                format!("holds `{}`, which is not a variable name", head(name)),
+            ));
         }
         let bytes = self.canonical_json().len();
         if bytes > SPEC_BYTES_MAX {
@@ -336,7 +363,9 @@ impl JobSpec {
             Verification::Receipt => {}
             Verification::Rerun { .. } => return unsupported("verification", "a rerun"),
             Verification::Replicate { .. } => return unsupported("verification", "replication"),
-            Verification::Approve => return unsupported("verification", "approval by the submitter"),
+            Verification::Approve => {
+                return unsupported("verification", "approval by the submitter");
+            }
         }
         match self.strategy {
             None | Some(Strategy::BestFit | Strategy::RoundRobin | Strategy::Cheapest) => {}
@@ -353,7 +382,8 @@ impl JobSpec {
             Runtime::Docker { image } => {
                 let digest = image.split_once("@sha256:");
                 let fits = image.len() <= IMAGE_BYTES_MAX
-                    && digest.is_some_and(|(name, digest)| is_image_name(name) && is_sha256(digest));
+                    && digest
+                        .is_some_and(|(name, digest)| is_image_name(name) && is_sha256(digest));
                 if !fits {
                     return Err(invalid(
                         "runtime.image",
@@ -366,7 +396,10 @@ impl JobSpec {
                     return Err(invalid("runtime.module", "must be the CID of the module"));
                 }
                 if fuel.is_some_and(|fuel| fuel == 0 || fuel > JSON_INTEGER_MAX) {
-                    return Err(invalid("runtime.fuel", format!("must be 1 to {JSON_INTEGER_MAX}")));
+                    return Err(invalid(
+                        "runtime.fuel",
+                        format!("must be 1 to {JSON_INTEGER_MAX}"),
+                    ));
                 }
             }
         }
@@ -377,10 +410,16 @@ impl JobSpec {
         count("env", self.env.len(), ENV_ENTRIES_MAX)?;
         for (name, value) in &self.env {
             if !is_env_name(name) {
-                return Err(invalid("env", format!("holds `{}`, which is not a variable name", head(name))));
+                return Err(invalid(
+                    "env",
+                    format!("holds `{}`, which is not a variable name", head(name)),
+                ));
             }
             if value.len() > ENV_VALUE_BYTES_MAX || value.contains('\0') {
-                return Err(invalid(format!("env.{name}"), format!("is longer than {ENV_VALUE_BYTES_MAX} bytes or holds a NUL")));
+                return Err(invalid(
+                    format!("env.{name}"),
+                    format!("is longer than {ENV_VALUE_BYTES_MAX} bytes or holds a NUL"),
+                ));
             }
         }
         Ok(())
@@ -395,22 +434,37 @@ impl JobSpec {
                 return Err(invalid(field("uri"), format!("is longer than {URI_BYTES_MAX} bytes")));
             }
             if input.uri.starts_with("ipfs://") {
-                input.uri.parse::<ContentUri>().map_err(|error| invalid(field("uri"), error.to_string()))?;
+                input
+                    .uri
+                    .parse::<ContentUri>()
+                    .map_err(|error| invalid(field("uri"), error.to_string()))?;
                 if input.sha256.is_some() {
-                    return Err(invalid(field("sha256"), "is for https only: a CID names its content already"));
+                    return Err(invalid(
+                        field("sha256"),
+                        "is for https only: a CID names its content already",
+                    ));
                 }
-            } else if input.uri.starts_with("https://") || input.uri.starts_with("http://127.0.0.1") {
+            } else if input.uri.starts_with("https://") || input.uri.starts_with("http://127.0.0.1")
+            {
                 // Plain http exists on the loopback interface only, where a development stack has no certificate; the
                 // node refuses private addresses unless its own config names the host.
                 match &input.sha256 {
                     Some(digest) if is_sha256(digest) => {}
-                    _ => return Err(invalid(field("sha256"), "is required for https: 64 hexadecimal digits")),
+                    _ => {
+                        return Err(invalid(
+                            field("sha256"),
+                            "is required for https: 64 hexadecimal digits",
+                        ));
+                    }
                 }
             } else {
                 return Err(invalid(field("uri"), "must start with ipfs:// or https://"));
             }
             if !is_relative_path(&input.path) {
-                return Err(invalid(field("path"), "must be a relative path of plain names, such as data/train.csv"));
+                return Err(invalid(
+                    field("path"),
+                    "must be a relative path of plain names, such as data/train.csv",
+                ));
             }
             if !paths.insert(&input.path) {
                 return Err(invalid(field("path"), "is used twice"));
@@ -418,8 +472,13 @@ impl JobSpec {
         }
         // A file cannot also be the folder of another input.
         for path in &paths {
-            if paths.iter().any(|other| other.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'))) {
-                return Err(invalid("inputs", format!("has `{path}` both as an input and as a folder of another")));
+            if paths.iter().any(|other| {
+                other.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            }) {
+                return Err(invalid(
+                    "inputs",
+                    format!("has `{path}` both as an input and as a folder of another"),
+                ));
             }
         }
         Ok(())
@@ -432,7 +491,10 @@ impl Resources {
             if (least..=most).contains(&value) {
                 Ok(())
             } else {
-                Err(invalid(format!("resources.{field}"), format!("is {value}; it must be {least} to {most}")))
+                Err(invalid(
+                    format!("resources.{field}"),
+                    format!("is {value}; it must be {least} to {most}"),
+                ))
             }
         };
         range("cpu_millis", self.cpu_millis.into(), 100, 256_000)?;
@@ -449,8 +511,15 @@ impl Resources {
         {
             return Err(invalid("resources.compute_capability", "must look like 8.6"));
         }
-        if self.gpus == 0 && (!self.gpu_models.is_empty() || self.vram_bytes > 0 || self.compute_capability.is_some()) {
-            return Err(invalid("resources.gpus", "is 0, but a GPU model, VRAM or compute capability is asked for"));
+        if self.gpus == 0
+            && (!self.gpu_models.is_empty()
+                || self.vram_bytes > 0
+                || self.compute_capability.is_some())
+        {
+            return Err(invalid(
+                "resources.gpus",
+                "is 0, but a GPU model, VRAM or compute capability is asked for",
+            ));
         }
         Ok(())
     }
@@ -461,7 +530,8 @@ impl Resources {
 pub fn parse_compute_capability(text: &str) -> Option<(u8, u8)> {
     let (major, minor) = text.split_once('.')?;
     let number = |part: &str| {
-        let plain = !part.is_empty() && part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let plain =
+            !part.is_empty() && part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit());
         if plain { part.parse().ok() } else { None }
     };
     Some((number(major)?, number(minor)?))
@@ -500,8 +570,12 @@ fn is_env_name(name: &str) -> bool {
 }
 
 fn is_image_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_/:".contains(&byte);
-    !name.is_empty() && name.bytes().all(plain) && !name.starts_with(['/', ':', '.', '-']) && !name.contains("//")
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_/:".contains(&byte);
+    !name.is_empty()
+        && name.bytes().all(plain)
+        && !name.starts_with(['/', ':', '.', '-'])
+        && !name.contains("//")
 }
 
 fn is_host(host: &str) -> bool {
@@ -509,13 +583,17 @@ fn is_host(host: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
     host.len() <= 253 && host.split('.').all(label)
 }
 
 fn is_relative_path(path: &str) -> bool {
-    let name = |name: &str| !name.is_empty() && name != "." && name != ".." && !name.chars().any(char::is_control);
+    let name = |name: &str| {
+        !name.is_empty() && name != "." && name != ".." && !name.chars().any(char::is_control)
+    };
     path.len() <= PATH_BYTES_MAX && !path.contains('\\') && path.split('/').all(name)
 }
 

@@ -33,7 +33,11 @@ fn what_is_wrong_is_named() {
         ("name", json!("a\u{7}b"), "name"),
         ("name", json!("x".repeat(101)), "name"),
         ("runtime", json!({"kind": "docker", "image": "ubuntu:latest"}), "digest"),
-        ("runtime", json!({"kind": "docker", "image": IMAGE.replace("@sha256:0", "@sha256:g")}), "digest"),
+        (
+            "runtime",
+            json!({"kind": "docker", "image": IMAGE.replace("@sha256:0", "@sha256:g")}),
+            "digest",
+        ),
         ("runtime", json!({"kind": "wasm", "module": "nonsense"}), "CID"),
         ("runtime", json!({"kind": "wasm", "module": MODULE, "fuel": 0}), "fuel"),
         ("runtime", json!({"kind": "vm"}), "vm"),
@@ -46,8 +50,16 @@ fn what_is_wrong_is_named() {
         ("inputs", json!([{"uri": format!("ipfs://{MODULE}"), "path": "../a"}]), "path"),
         ("inputs", json!([{"uri": format!("ipfs://{MODULE}"), "path": "/a"}]), "path"),
         ("inputs", json!([{"uri": format!("ipfs://{MODULE}"), "path": "a//b"}]), "path"),
-        ("inputs", json!([{"uri": format!("ipfs://{MODULE}"), "path": "a"}, {"uri": format!("ipfs://{MODULE}"), "path": "a"}]), "twice"),
-        ("inputs", json!([{"uri": format!("ipfs://{MODULE}"), "path": "a"}, {"uri": format!("ipfs://{MODULE}"), "path": "a/b"}]), "folder"),
+        (
+            "inputs",
+            json!([{"uri": format!("ipfs://{MODULE}"), "path": "a"}, {"uri": format!("ipfs://{MODULE}"), "path": "a"}]),
+            "twice",
+        ),
+        (
+            "inputs",
+            json!([{"uri": format!("ipfs://{MODULE}"), "path": "a"}, {"uri": format!("ipfs://{MODULE}"), "path": "a/b"}]),
+            "folder",
+        ),
         ("resources", json!({"memory_bytes": 1}), "memory_bytes"),
         ("resources", json!({"gpus": 17}), "gpus"),
         ("resources", json!({"vram_bytes": 1024}), "gpus"),
@@ -73,7 +85,8 @@ fn a_spec_that_is_too_large_is_refused_before_it_is_read() {
     let huge = format!("{{\"name\": \"{}\"", "x".repeat(4 * SPEC_BYTES_MAX));
     assert!(matches!(JobSpec::from_json(huge.as_bytes()), Err(SpecError::TooLarge { .. })));
     let mut spec = minimal();
-    let env: BTreeMap<String, String> = (0..64).map(|n| (format!("V{n}"), "x".repeat(4000))).collect();
+    let env: BTreeMap<String, String> =
+        (0..64).map(|n| (format!("V{n}"), "x".repeat(4000))).collect();
     spec["env"] = json!(env);
     assert!(matches!(parse(&spec), Err(SpecError::TooLarge { .. })));
 }

@@ -69,7 +69,9 @@ pub enum TermsError {
     Deadline,
     #[error("{field} is {seconds} s; it must be {least} to {most} s")]
     Window { field: &'static str, seconds: u32, least: u32, most: u32 },
-    #[error("bonds are not supported by this version of the contract: set bond and dispute_bond to 0")]
+    #[error(
+        "bonds are not supported by this version of the contract: set bond and dispute_bond to 0"
+    )]
     BondNotSupported,
 }
 
@@ -81,9 +83,11 @@ impl Terms {
 
     /// Checks what the contract checks at `open`, at the unix second `now`.
     pub fn validate(&self, now: u64) -> Result<(), TermsError> {
-        for (party, address) in
-            [("submitter", self.submitter), ("scheduler", self.scheduler), ("arbiter", self.arbiter)]
-        {
+        for (party, address) in [
+            ("submitter", self.submitter),
+            ("scheduler", self.scheduler),
+            ("arbiter", self.arbiter),
+        ] {
             if address.is_zero() {
                 return Err(TermsError::ZeroParty(party));
             }

@@ -5,7 +5,18 @@ use utoipa::ToSchema;
 
 /// An instant in milliseconds since the Unix epoch. Nothing in the rules reads a clock: it comes in as an argument.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, ToSchema,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[schema(value_type = u64)]
 pub struct Timestamp(pub u64);

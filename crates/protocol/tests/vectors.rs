@@ -60,10 +60,8 @@ struct SignatureVector {
 fn vectors() -> (Vectors, Domain) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../api/vectors.json");
     let vectors: Vectors = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let domain = Domain {
-        chain_id: vectors.domain.chain_id,
-        contract: vectors.domain.verifying_contract,
-    };
+    let domain =
+        Domain { chain_id: vectors.domain.chain_id, contract: vectors.domain.verifying_contract };
     (vectors, domain)
 }
 
@@ -189,7 +187,11 @@ fn signatures_are_by_their_signer_and_by_nobody_else() {
         assert_eq!(domain.signer(&messages[index], &signature(vector)), Some(vector.signer));
         // No signature is valid as another message, nor on another chain.
         for (other, message) in messages.iter().enumerate().filter(|(other, _)| *other != index) {
-            assert_ne!(domain.signer(message, &signature(vector)), Some(vector.signer), "{index} as {other}");
+            assert_ne!(
+                domain.signer(message, &signature(vector)),
+                Some(vector.signer),
+                "{index} as {other}"
+            );
         }
         let elsewhere = Domain { chain_id: domain.chain_id + 1, ..domain };
         assert_ne!(elsewhere.signer(&messages[index], &signature(vector)), Some(vector.signer));

@@ -45,7 +45,9 @@ pub enum UploadError {
     #[error(transparent)]
     Content(#[from] ContentError),
     /// A root that nothing in the CAR, and nothing that is here, completes.
-    #[error("block {missing}, which is part of {root}, was not in the CAR; upload everything below each root")]
+    #[error(
+        "block {missing}, which is part of {root}, was not in the CAR; upload everything below each root"
+    )]
     Incomplete { root: Cid, missing: Cid },
     #[error("the CAR names no root; write the CID of the content into its header")]
     NoRoot,
@@ -223,7 +225,10 @@ fn free_bytes(directory: &Path) -> io::Result<u64> {
 fn full_or_other(error: ContentError) -> UploadError {
     match &error {
         ContentError::Store { source, .. }
-            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            if matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
         {
             tracing::error!(%error, "the content store is full");
             UploadError::Full
@@ -332,7 +337,10 @@ mod tests {
         drop(writer);
         let error = store.import(&mut cut.as_slice()).unwrap_err();
         assert!(matches!(error, UploadError::Incomplete { root, .. } if root == cid), "{error}");
-        assert!(matches!(store.check_complete(&cid, DagScope::All), Err(ContentError::MissingBlock { .. })));
+        assert!(matches!(
+            store.check_complete(&cid, DagScope::All),
+            Err(ContentError::MissingBlock { .. })
+        ));
         store.import(&mut whole.as_slice()).unwrap();
         store.check_complete(&cid, DagScope::All).unwrap();
     }
@@ -342,7 +350,8 @@ mod tests {
         let (_directory, store) = open(quotas());
         let (blocks, small) = file(b"flour");
         store.import(&mut car(&blocks, &small).as_slice()).unwrap();
-        let noise: Vec<u8> = (0..5u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let noise: Vec<u8> =
+            (0..5u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let (blocks, large) = file(&noise);
         let error = store.import(&mut car(&blocks, &large).as_slice()).unwrap_err();
         assert!(matches!(error, UploadError::Full), "{error}");

@@ -56,9 +56,19 @@ impl<'a> Mill<'a> {
         let wake = Arc::new(Wake::default());
         let policy = Policy::new(anvil.scheduler.address());
         let writer = store.writer().unwrap();
-        let (turns, thread) = Turns::start(writer, policy, Clock::system(), Arc::clone(&wake)).unwrap();
+        let (turns, thread) =
+            Turns::start(writer, policy, Clock::system(), Arc::clone(&wake)).unwrap();
         let now = watch::Sender::new(None);
-        Self { anvil, store, turns, _thread: thread, wake, clock: Clock::system(), now, finality_depth }
+        Self {
+            anvil,
+            store,
+            turns,
+            _thread: thread,
+            wake,
+            clock: Clock::system(),
+            now,
+            finality_depth,
+        }
     }
 
     fn watcher(&self) -> ChainWatcher {
@@ -116,7 +126,11 @@ impl<'a> Mill<'a> {
             action: IntentAction::Assign { attempt: AttemptNumber(1), node: self.anvil.node_id() },
             round: 0,
         };
-        let changes = Changes { jobs: vec![job(id, terms)], intents: vec![intent.clone()], ..Changes::default() };
+        let changes = Changes {
+            jobs: vec![job(id, terms)],
+            intents: vec![intent.clone()],
+            ..Changes::default()
+        };
         self.turns.write("test_plan", move |rows| rows.save(&changes)).await.unwrap();
         (id, intent)
     }
@@ -308,7 +322,10 @@ async fn the_ceiling_is_never_passed() {
         watcher.step().await.unwrap();
     }
     let open = mill.open_txs();
-    assert!(open[0].broadcasts.iter().all(|broadcast| broadcast.max_fee_wei <= 2 * GWEI), "{open:?}");
+    assert!(
+        open[0].broadcasts.iter().all(|broadcast| broadcast.max_fee_wei <= 2 * GWEI),
+        "{open:?}"
+    );
     assert_eq!(mill.transaction(id).state, IntentState::Sent, "it is not given up either");
     // Fees fall again, and the same bytes are mined.
     anvil.set_base_fee(GWEI).await;
@@ -373,7 +390,11 @@ async fn a_reorganization_turns_mined_back_to_sent_and_it_is_mined_again() {
     assert_eq!(anvil.job(id).await, (OPEN, 0), "the reorganization took it back");
     watcher.step().await.unwrap();
     assert_eq!(mill.transaction(id).state, IntentState::Sent);
-    assert_eq!(mill.read(|rows| rows.chain_cursor()).unwrap(), cursor, "nothing final was replaced");
+    assert_eq!(
+        mill.read(|rows| rows.chain_cursor()).unwrap(),
+        cursor,
+        "nothing final was replaced"
+    );
     sender.step().await.unwrap();
     anvil.mine(1).await;
     watcher.step().await.unwrap();
@@ -401,7 +422,8 @@ async fn a_nonce_that_somebody_else_used_is_replaced_by_another() {
     watcher.step().await.unwrap();
     assert!(sender.sign_only().await.unwrap());
     let ours = anvil.scheduler.address();
-    let foreign = TransactionRequest::default().with_from(ours).with_to(ours).with_value(U256::ZERO);
+    let foreign =
+        TransactionRequest::default().with_from(ours).with_to(ours).with_value(U256::ZERO);
     anvil.transact(foreign).await;
     for _ in 0..4 {
         watcher.step().await.unwrap();
@@ -462,7 +484,8 @@ async fn a_watcher_that_starts_from_nothing_learns_the_same() {
     let (_directory, store) = sqlite();
     let live = Mill::new(&anvil, store, 1);
     let watcher = live.watcher();
-    let stranger = Terms { scheduler: Address::repeat_byte(9), ..terms(&anvil, 9, anvil.timestamp().await) };
+    let stranger =
+        Terms { scheduler: Address::repeat_byte(9), ..terms(&anvil, 9, anvil.timestamp().await) };
     anvil.open(&stranger).await;
     let mut ids = Vec::new();
     for salt in 1..=5 {
@@ -477,7 +500,11 @@ async fn a_watcher_that_starts_from_nothing_learns_the_same() {
     }
     let scheduler = anvil.scheduler.address();
     anvil
-        .call(anvil.provider, &JobMarket::disapproveSchedulerCall { scheduler, token: Address::ZERO }, 0)
+        .call(
+            anvil.provider,
+            &JobMarket::disapproveSchedulerCall { scheduler, token: Address::ZERO },
+            0,
+        )
         .await;
     watcher.step().await.unwrap();
     // A step with nothing new, and a restart, apply nothing twice.
@@ -497,7 +524,10 @@ async fn a_watcher_that_starts_from_nothing_learns_the_same() {
     }
     for mill in [&live, &rebuilt] {
         let id = stranger.id(&anvil.deployment.domain());
-        assert!(mill.read(|rows| rows.job(id)).is_none(), "jobs of other schedulers are none of our business");
+        assert!(
+            mill.read(|rows| rows.job(id)).is_none(),
+            "jobs of other schedulers are none of our business"
+        );
         let standing = mill.read(|rows| standing(rows, anvil.node_id(), Address::ZERO));
         assert_eq!(standing, Some((anvil.provider, gristmill_market::node::Standing::NotApproved)));
     }

@@ -40,7 +40,17 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
 /// The command line describes itself; the reference is what it prints.
 fn cli_reference(root: &Path) -> Result<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--locked", "-p", "gristmill-cli", "--bin", "gristmill", "--", "markdown-help"])
+        .args([
+            "run",
+            "--quiet",
+            "--locked",
+            "-p",
+            "gristmill-cli",
+            "--bin",
+            "gristmill",
+            "--",
+            "markdown-help",
+        ])
         .current_dir(root)
         .output()
         .context("run `gristmill markdown-help`")?;

@@ -57,7 +57,12 @@ pub(crate) fn run(root: &Path, only: &[Suite]) -> Result<()> {
     }
     println!();
     for (name, time, count) in &times {
-        println!("{name:<10} {:>5} s   {} passed, {} failed", time.as_secs(), count.passed, count.failed);
+        println!(
+            "{name:<10} {:>5} s   {} passed, {} failed",
+            time.as_secs(),
+            count.passed,
+            count.failed
+        );
     }
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
     if total.failed > 0 {
@@ -96,7 +101,16 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
         }
         Suite::Sim => {
             let mut command = Command::new(cargo);
-            command.args(["run", "--locked", "--quiet", "-p", "gristmill-sim", "--", "--seeds", "5000"]);
+            command.args([
+                "run",
+                "--locked",
+                "--quiet",
+                "-p",
+                "gristmill-sim",
+                "--",
+                "--seeds",
+                "5000",
+            ]);
             count(command.current_dir(root), sim_summary)
         }
         Suite::Contracts => {
@@ -188,7 +202,8 @@ fn plain(line: &str) -> String {
 
 /// The number right before `word`, as in `61 passed`.
 fn number_before(line: &str, word: &str) -> Option<u64> {
-    let words: Vec<&str> = line.split([' ', ',', ';', '(', ')', ':']).filter(|text| !text.is_empty()).collect();
+    let words: Vec<&str> =
+        line.split([' ', ',', ';', '(', ')', ':']).filter(|text| !text.is_empty()).collect();
     words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok())
 }
 
@@ -198,7 +213,8 @@ fn nextest_summary(line: &str) -> Option<Count> {
     if !line.starts_with("Summary [") {
         return None;
     }
-    let failed = ["failed", "timed"].iter().filter_map(|word| number_before(line, word)).sum::<u64>();
+    let failed =
+        ["failed", "timed"].iter().filter_map(|word| number_before(line, word)).sum::<u64>();
     Some(Count {
         passed: number_before(line, "passed").unwrap_or(0),
         failed,
@@ -249,12 +265,32 @@ mod tests {
     fn the_closing_lines_of_the_runners_are_understood() {
         let count = |passed, failed, skipped| Some(Count { passed, failed, skipped });
         for (read, line, expected) in [
-            (nextest_summary as fn(&str) -> _, "     Summary [   8.492s] 61 tests run: 61 passed, 0 skipped", count(61, 0, 0)),
-            (nextest_summary, "Summary [ 8.4s] 61 tests run: 57 passed (2 slow), 3 failed, 1 timed out, 4 skipped", count(57, 4, 4)),
+            (
+                nextest_summary as fn(&str) -> _,
+                "     Summary [   8.492s] 61 tests run: 61 passed, 0 skipped",
+                count(61, 0, 0),
+            ),
+            (
+                nextest_summary,
+                "Summary [ 8.4s] 61 tests run: 57 passed (2 slow), 3 failed, 1 timed out, 4 skipped",
+                count(57, 4, 4),
+            ),
             (nextest_summary, "        PASS [   0.007s] (59/61) 61 passed", None),
-            (forge_summary, "Ran 9 test suites in 1.20s (3.4s CPU time): 120 tests passed, 2 failed, 1 skipped (123 total tests)", count(120, 2, 1)),
-            (forge_summary, "Suite result: ok. 10 passed; 0 failed; 0 skipped; finished in 5ms", None),
-            (libtest_summary, "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", count(9, 0, 0)),
+            (
+                forge_summary,
+                "Ran 9 test suites in 1.20s (3.4s CPU time): 120 tests passed, 2 failed, 1 skipped (123 total tests)",
+                count(120, 2, 1),
+            ),
+            (
+                forge_summary,
+                "Suite result: ok. 10 passed; 0 failed; 0 skipped; finished in 5ms",
+                None,
+            ),
+            (
+                libtest_summary,
+                "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
+                count(9, 0, 0),
+            ),
             (sim_summary, "{\"seeds\":5000,\"violations\":0}", count(1, 0, 0)),
             (sim_summary, "{\"seeds\":5000,\"violations\":2}", count(0, 1, 0)),
         ] {
@@ -272,7 +308,9 @@ mod tests {
         assert!(shell("echo nothing").is_err());
         let died = shell("echo 'test result: ok. 9 passed; 0 failed; 0 ignored'; exit 1").unwrap();
         assert_eq!((died.passed, died.failed), (9, 1));
-        let fine = shell("printf '\\033[32mtest result: ok. 9 passed; 0 failed; 0 ignored\\033[0m\\n'").unwrap();
+        let fine =
+            shell("printf '\\033[32mtest result: ok. 9 passed; 0 failed; 0 ignored\\033[0m\\n'")
+                .unwrap();
         assert_eq!((fine.passed, fine.failed), (9, 0));
     }
 }

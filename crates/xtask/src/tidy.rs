@@ -15,7 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gristmill-scheduler", &["gristmill-protocol", "gristmill-market"]),
     ("gristmill-node", &["gristmill-protocol"]),
     ("gristmill-cli", &["gristmill-protocol"]),
-    ("gristmill-sim", &["gristmill-protocol", "gristmill-market", "gristmill-scheduler", "gristmill-node"]),
+    (
+        "gristmill-sim",
+        &["gristmill-protocol", "gristmill-market", "gristmill-scheduler", "gristmill-node"],
+    ),
     ("gristmill-e2e", &["gristmill-protocol"]),
     ("gristmill-xtask", &["gristmill-protocol", "gristmill-scheduler", "gristmill-e2e"]),
 ];
@@ -23,11 +26,23 @@ const MARKET_FOREIGN: &[&str] = &["serde", "thiserror"];
 
 /// What the rules of the market may not know: the world outside, chance, order that differs from run to run.
 const MARKET_FORBIDDEN: &[&str] = &[
-    "async ", ".await", "std::time", "std::fs", "std::net", "std::env", "std::thread", "std::io", "HashMap",
-    "HashSet", "f32", "f64", "unsafe",
+    "async ",
+    ".await",
+    "std::time",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "std::io",
+    "HashMap",
+    "HashSet",
+    "f32",
+    "f64",
+    "unsafe",
 ];
 const SQL: &[&str] = &["rusqlite", "\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE "];
-const UNFINISHED: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "TODO", "FIXME", "XXX", "#[ignore"];
+const UNFINISHED: &[&str] =
+    &["todo!(", "unimplemented!(", "dbg!(", "TODO", "FIXME", "XXX", "#[ignore"];
 const NAMES_THAT_SAY_NOTHING: &[&str] =
     &["utils", "util", "common", "helpers", "helper", "types", "manager", "service", "misc", "mod"];
 const SOURCE_LINES_MAX: usize = 800;
@@ -80,7 +95,9 @@ fn imports(metadata: &Value) -> Vec<String> {
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = package["name"].as_str().unwrap_or_default();
         let Some(allowed) = arrows.get(name) else {
-            problems.push(format!("{name}: a crate that xtask/src/tidy.rs does not know; give it its arrows"));
+            problems.push(format!(
+                "{name}: a crate that xtask/src/tidy.rs does not know; give it its arrows"
+            ));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
@@ -96,7 +113,9 @@ fn imports(metadata: &Value) -> Vec<String> {
                 if dependency["features"].as_array().is_some_and(|features| !features.is_empty())
                     && import == "gristmill-protocol"
                 {
-                    problems.push(format!("{name}: takes {import} without features, or it could reach a network"));
+                    problems.push(format!(
+                        "{name}: takes {import} without features, or it could reach a network"
+                    ));
                 }
             }
         }
@@ -126,7 +145,9 @@ fn source(name: &str, text: &str) -> Vec<String> {
         if name.starts_with("crates/market/src/") && !name.contains("tests") {
             find(MARKET_FORBIDDEN, "the rules of the market are pure: pass it in as an argument");
         }
-        if name.starts_with("crates/scheduler/src/") && !name.starts_with("crates/scheduler/src/store") {
+        if name.starts_with("crates/scheduler/src/")
+            && !name.starts_with("crates/scheduler/src/store")
+        {
             find(SQL, "only scheduler/src/store/ contains SQL");
             if !name.starts_with("crates/scheduler/src/drivers/chain") {
                 find(&["alloy::providers"], "only the chain drivers hold a provider");
@@ -135,11 +156,14 @@ fn source(name: &str, text: &str) -> Vec<String> {
     }
     if is_rust {
         if !text.starts_with("//!") {
-            problems.push(format!("{name}:1: the first line says what the module is for (`//! …`)"));
+            problems
+                .push(format!("{name}:1: the first line says what the module is for (`//! …`)"));
         }
         let lines = text.lines().count();
         if lines > SOURCE_LINES_MAX {
-            problems.push(format!("{name}: {lines} lines; at most {SOURCE_LINES_MAX}, a reader has to hold it"));
+            problems.push(format!(
+                "{name}: {lines} lines; at most {SOURCE_LINES_MAX}, a reader has to hold it"
+            ));
         }
         let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if NAMES_THAT_SAY_NOTHING.contains(&stem) {
@@ -154,7 +178,8 @@ fn source(name: &str, text: &str) -> Vec<String> {
 
 /// A line without its comment. (A `//` inside a string hides the rest of the line from the rules; none needs it.)
 fn code_of(line: &str) -> &str {
-    let is_marker = ["TODO", "FIXME", "XXX", "/work/", "/root/"].iter().any(|word| line.contains(word));
+    let is_marker =
+        ["TODO", "FIXME", "XXX", "/work/", "/root/"].iter().any(|word| line.contains(word));
     if is_marker { line } else { line.split("//").next().unwrap_or(line) }
 }
 
@@ -192,14 +217,34 @@ mod tests {
     #[test]
     fn a_forbidden_import_fails() {
         for (name, dependency, fails) in [
-            ("gristmill-node", json!({"name": "gristmill-scheduler", "kind": null, "features": []}), true),
-            ("gristmill-cli", json!({"name": "gristmill-market", "kind": null, "features": []}), true),
-            ("gristmill-scheduler", json!({"name": "gristmill-node", "kind": "dev", "features": []}), true),
+            (
+                "gristmill-node",
+                json!({"name": "gristmill-scheduler", "kind": null, "features": []}),
+                true,
+            ),
+            (
+                "gristmill-cli",
+                json!({"name": "gristmill-market", "kind": null, "features": []}),
+                true,
+            ),
+            (
+                "gristmill-scheduler",
+                json!({"name": "gristmill-node", "kind": "dev", "features": []}),
+                true,
+            ),
             ("gristmill-market", json!({"name": "tokio", "kind": null, "features": []}), true),
-            ("gristmill-market", json!({"name": "gristmill-protocol", "kind": null, "features": ["client"]}), true),
+            (
+                "gristmill-market",
+                json!({"name": "gristmill-protocol", "kind": null, "features": ["client"]}),
+                true,
+            ),
             ("gristmill-surprise", json!({"name": "serde", "kind": null, "features": []}), true),
             ("gristmill-market", json!({"name": "proptest", "kind": "dev", "features": []}), false),
-            ("gristmill-scheduler", json!({"name": "gristmill-market", "kind": null, "features": []}), false),
+            (
+                "gristmill-scheduler",
+                json!({"name": "gristmill-market", "kind": null, "features": []}),
+                false,
+            ),
         ] {
             let problems = imports(&package(name, json!([dependency])));
             assert_eq!(!problems.is_empty(), fails, "{name} → {dependency}: {problems:?}");
@@ -213,7 +258,11 @@ mod tests {
             ("crates/market/src/job.rs", "//! Jobs.\nuse std::time::Instant;\n", "std::time"),
             ("crates/market/src/job.rs", "//! Jobs.\nlet jobs = HashMap::new();\n", "HashMap"),
             ("crates/scheduler/src/http/jobs.rs", "//! Jobs.\nlet sql = \"SELECT 1\";\n", "SQL"),
-            ("crates/scheduler/src/turn.rs", "//! Turns.\nuse alloy::providers::Provider;\n", "provider"),
+            (
+                "crates/scheduler/src/turn.rs",
+                "//! Turns.\nuse alloy::providers::Provider;\n",
+                "provider",
+            ),
             ("crates/node/src/agent.rs", "fn main() {}\n", "first line"),
             ("crates/node/src/utils.rs", "//! Things.\n", "name the thing"),
             ("crates/node/src/agent.rs", "//! Agent.\ntodo!()\n", "unfinished"),
@@ -230,15 +279,20 @@ mod tests {
     fn a_file_that_keeps_the_rules_passes() {
         let text = "//! SQL and time are at home here.\nuse rusqlite::Connection; // HashMap\n";
         assert_eq!(source("crates/scheduler/src/store/sqlite.rs", text), Vec::<String>::new());
-        assert_eq!(source("crates/market/src/job.rs", "//! Jobs.\n// A HashMap would not do.\n"), Vec::<String>::new());
+        assert_eq!(
+            source("crates/market/src/job.rs", "//! Jobs.\n// A HashMap would not do.\n"),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn an_error_without_its_page_fails() {
-        let page = |text: &str| error_pages([(ErrorCode::NotFound, Some(text.to_owned()))].into_iter());
+        let page =
+            |text: &str| error_pages([(ErrorCode::NotFound, Some(text.to_owned()))].into_iter());
         assert_eq!(error_pages([(ErrorCode::NotFound, None)].into_iter()).len(), 1);
         assert_eq!(page("# not_found\n\nHTTP 500. Wrong.").len(), 2);
-        let good = "# not_found\n\nHTTP 404. There is no such thing here.\n\n## What to do\n\nLook.";
+        let good =
+            "# not_found\n\nHTTP 404. There is no such thing here.\n\n## What to do\n\nLook.";
         assert_eq!(page(good), Vec::<String>::new());
     }
 }

@@ -44,14 +44,20 @@ pub fn check(rules: &Rules, assignment: &Assignment) -> Result<(), String> {
     }
     let offer = &rules.offer;
     if terms.token != offer.token {
-        return Err(format!("the job pays in the token {}, the offer asks for {}", terms.token, offer.token));
+        return Err(format!(
+            "the job pays in the token {}, the offer asks for {}",
+            terms.token, offer.token
+        ));
     }
     let pay = terms.bounty.checked_sub(terms.fee).ok_or("the fee is more than the bounty")?;
     if pay < offer.price_floor {
         return Err(format!("the job pays {pay}, below the price floor of {}", offer.price_floor));
     }
     if spec.max_run_seconds > offer.max_run_seconds {
-        return Err(format!("the job may run {} s, the offer allows {} s", spec.max_run_seconds, offer.max_run_seconds));
+        return Err(format!(
+            "the job may run {} s, the offer allows {} s",
+            spec.max_run_seconds, offer.max_run_seconds
+        ));
     }
     let kind = spec.runtime.kind();
     if !offer.runtimes.contains(&kind) {

@@ -31,18 +31,34 @@ pub enum Phase {
     /// Inputs and program are being fetched.
     Preparing,
     /// The program may have been started, or not.
-    Starting { started_at_ms: Timestamp },
-    Running { started_at_ms: Timestamp },
+    Starting {
+        started_at_ms: Timestamp,
+    },
+    Running {
+        started_at_ms: Timestamp,
+    },
     /// The program ended; its output is being hashed.
-    Collecting { started_at_ms: Timestamp, ended: Ended },
+    Collecting {
+        started_at_ms: Timestamp,
+        ended: Ended,
+    },
     /// The receipt is signed, and on its way to the scheduler.
-    Signed { signed: Box<SignedReceipt> },
+    Signed {
+        signed: Box<SignedReceipt>,
+    },
     /// The scheduler has answered for good; what follows happens on chain.
-    Delivered { signed: Box<SignedReceipt>, answer: String },
+    Delivered {
+        signed: Box<SignedReceipt>,
+        answer: String,
+    },
     /// The attempt is being given back.
-    Releasing { reason: String },
+    Releasing {
+        reason: String,
+    },
     /// Nothing more will be done. Kept, so that no attempt is ever run twice.
-    Over { how: String },
+    Over {
+        how: String,
+    },
 }
 
 impl Phase {
@@ -70,7 +86,10 @@ impl Phase {
             | Self::Starting { .. }
             | Self::Running { .. }
             | Self::Collecting { .. } => true,
-            Self::Signed { .. } | Self::Delivered { .. } | Self::Releasing { .. } | Self::Over { .. } => false,
+            Self::Signed { .. }
+            | Self::Delivered { .. }
+            | Self::Releasing { .. }
+            | Self::Over { .. } => false,
         }
     }
 

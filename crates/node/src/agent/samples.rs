@@ -66,7 +66,13 @@ pub(crate) fn assignment() -> Assignment {
         salt: gristmill_protocol::B256::ZERO,
     };
     let job_id = terms.id(&domain());
-    Assignment { job_id, attempt: AttemptNumber(2), lease_token: LeaseToken::default(), terms, spec }
+    Assignment {
+        job_id,
+        attempt: AttemptNumber(2),
+        lease_token: LeaseToken::default(),
+        terms,
+        spec,
+    }
 }
 
 pub(crate) fn record(phase: Phase) -> Record {

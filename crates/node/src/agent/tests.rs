@@ -129,7 +129,10 @@ fn a_stop_ends_the_work_and_gives_the_job_back() {
         now.activity = Activity::Running;
         assert!(matches!(next(&rules(), &record(phase.clone()), &now), Step::Kill { .. }));
         now.activity = Activity::Idle;
-        assert_eq!(next(&rules(), &record(phase), &now), Step::Release { reason: "cancelled".into() });
+        assert_eq!(
+            next(&rules(), &record(phase), &now),
+            Step::Release { reason: "cancelled".into() }
+        );
     }
 }
 
@@ -181,7 +184,9 @@ fn a_finished_result_is_published_in_time_and_claimed_after_its_window() {
     let over = Seen { now: DEADLINE + 1, lease_end: DEADLINE + 1, ..mine() };
     assert_ne!(step(delivered(), &over), Step::Publish, "the contract would refuse it");
 
-    for (state, window) in [(EscrowState::Published, 3600), (EscrowState::Held, 600), (EscrowState::Disputed, 7200)] {
+    for (state, window) in
+        [(EscrowState::Published, 3600), (EscrowState::Held, 600), (EscrowState::Disputed, 7200)]
+    {
         let waiting = Seen { state, now: NOW + window + 30, ..mine() };
         assert_eq!(step(delivered(), &waiting), Step::Wait, "{state:?}");
         let due = Seen { state, now: NOW + window + 31, ..mine() };

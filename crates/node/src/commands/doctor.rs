@@ -46,7 +46,13 @@ impl Findings {
         self.0.push(Finding { check, verdict: Verdict::Ok, found: found.into(), fix: None });
     }
 
-    fn bad(&mut self, verdict: Verdict, check: &'static str, found: impl ToString, fix: impl Into<String>) {
+    fn bad(
+        &mut self,
+        verdict: Verdict,
+        check: &'static str,
+        found: impl ToString,
+        fix: impl Into<String>,
+    ) {
         self.0.push(Finding { check, verdict, found: found.to_string(), fix: Some(fix.into()) });
     }
 }
@@ -77,20 +83,33 @@ async fn examine(path: &Path) -> Findings {
     let config = match Config::read(path) {
         Ok(config) => config,
         Err(error) => {
-            findings.bad(Verdict::Fail, "config", error, "correct it, or write a new one with `gristmill-node init`");
+            findings.bad(
+                Verdict::Fail,
+                "config",
+                error,
+                "correct it, or write a new one with `gristmill-node init`",
+            );
             return findings;
         }
     };
     findings.ok("config", path.display().to_string());
     match StateDir::open(&config.state_dir) {
         Ok(state) => findings.ok("state", state.root().display().to_string()),
-        Err(error) => findings.bad(Verdict::Fail, "state", error, "choose a state_dir that can be written"),
+        Err(error) => {
+            findings.bad(Verdict::Fail, "state", error, "choose a state_dir that can be written")
+        }
     }
-    let key = NodeKey::password().and_then(|password| NodeKey::open(&config.key.keystore, &password));
+    let key =
+        NodeKey::password().and_then(|password| NodeKey::open(&config.key.keystore, &password));
     let key = match key {
         Ok(key) => key,
         Err(error) => {
-            findings.bad(Verdict::Fail, "key", error, "set GRISTMILL_NODE_KEYSTORE_PASSWORD; `gristmill-node init` makes a key");
+            findings.bad(
+                Verdict::Fail,
+                "key",
+                error,
+                "set GRISTMILL_NODE_KEYSTORE_PASSWORD; `gristmill-node init` makes a key",
+            );
             return findings;
         }
     };
@@ -109,9 +128,17 @@ async fn examine_chain(findings: &mut Findings, config: &Config, key: &NodeKey) 
         Err(error) => return findings.bad(Verdict::Fail, "chain", error, "correct chain.rpc_url"),
     };
     if let Err(error) = chain.check().await {
-        return findings.bad(Verdict::Fail, "chain", error, "correct chain.rpc_url, chain.chain_id and chain.contract");
+        return findings.bad(
+            Verdict::Fail,
+            "chain",
+            error,
+            "correct chain.rpc_url, chain.chain_id and chain.contract",
+        );
     }
-    findings.ok("chain", format!("contract {} on chain {}", config.chain.contract, config.chain.chain_id));
+    findings.ok(
+        "chain",
+        format!("contract {} on chain {}", config.chain.contract, config.chain.chain_id),
+    );
     match chain.balance().await {
         Ok(balance) if balance < alloy::primitives::U256::from(GAS_WEI_LEAST) => findings.bad(
             Verdict::Warn,
@@ -156,12 +183,24 @@ async fn examine_scheduler(findings: &mut Findings, config: &Config) {
     };
     let info = match asked {
         Ok(info) => info,
-        Err(error) => return findings.bad(Verdict::Fail, "scheduler", error, "correct scheduler.url, or wait until it is back"),
+        Err(error) => {
+            return findings.bad(
+                Verdict::Fail,
+                "scheduler",
+                error,
+                "correct scheduler.url, or wait until it is back",
+            );
+        }
     };
     let domain = config.domain();
     if info.chain_id != domain.chain_id || info.contract != domain.contract {
         let found = format!("it uses contract {} of chain {}", info.contract, info.chain_id);
-        return findings.bad(Verdict::Fail, "scheduler", found, "correct chain.contract, or choose another scheduler");
+        return findings.bad(
+            Verdict::Fail,
+            "scheduler",
+            found,
+            "correct chain.contract, or choose another scheduler",
+        );
     }
     if !config.trust.schedulers.contains(&info.scheduler) {
         let found = format!("it signs as {}, which is not in trust.schedulers", info.scheduler);
@@ -179,7 +218,8 @@ async fn examine_clock(findings: &mut Findings, url: &str) {
         jiff::fmt::rfc2822::parse(&date).ok()
     };
     let Some(date) = date.await else { return };
-    let offset = jiff::Timestamp::now().as_millisecond().abs_diff(date.timestamp().as_millisecond());
+    let offset =
+        jiff::Timestamp::now().as_millisecond().abs_diff(date.timestamp().as_millisecond());
     if offset > CLOCK_OFFSET_MS_MAX {
         let found = format!("{} s apart from the scheduler", offset / 1000);
         findings.bad(Verdict::Fail, "clock", found, "switch on time synchronisation");
@@ -195,15 +235,27 @@ async fn examine_engine(findings: &mut Findings, config: &Config, key: &NodeKey)
     };
     match asked {
         Ok(engine) => {
-            let major = engine.version.split('.').next().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+            let major = engine
+                .version
+                .split('.')
+                .next()
+                .and_then(|text| text.parse::<u32>().ok())
+                .unwrap_or(0);
             let found = format!("version {}, API {}", engine.version, engine.api);
             if major < ENGINE_MAJOR_LEAST {
-                let fix = format!("install version {ENGINE_MAJOR_LEAST} or newer: older ones ship a runc with known ways out of a container");
+                let fix = format!(
+                    "install version {ENGINE_MAJOR_LEAST} or newer: older ones ship a runc with known ways out of a container"
+                );
                 findings.bad(Verdict::Warn, "engine", found, fix);
             } else {
                 findings.ok("engine", found);
             }
         }
-        Err(error) => findings.bad(Verdict::Fail, "engine", error, "start the engine, or correct docker.socket, or take \"docker\" out of offer.runtimes"),
+        Err(error) => findings.bad(
+            Verdict::Fail,
+            "engine",
+            error,
+            "start the engine, or correct docker.socket, or take \"docker\" out of offer.runtimes",
+        ),
     }
 }

@@ -24,7 +24,11 @@ pub(super) struct InitArgs {
 }
 
 pub(super) async fn init(path: &Path, args: &InitArgs) -> Result<()> {
-    ensure!(!path.exists(), "there is a configuration at {} already; it is never overwritten", path.display());
+    ensure!(
+        !path.exists(),
+        "there is a configuration at {} already; it is never overwritten",
+        path.display()
+    );
     let password = NodeKey::password()?;
     let info = Client::new(&args.scheduler)?.info().await.context("ask the scheduler who it is")?;
     let deployment = match &args.deployment {
@@ -45,10 +49,18 @@ pub(super) async fn init(path: &Path, args: &InitArgs) -> Result<()> {
     let config = Config::read(path)?;
     let key = NodeKey::create(&config.key.keystore, &password)?;
     println!("Wrote {} and the key of node {}.", path.display(), key.id());
-    println!("Check in it: chain.contract, trust.schedulers, and what you offer. Then, with your wallet:");
+    println!(
+        "Check in it: chain.contract, trust.schedulers, and what you offer. Then, with your wallet:"
+    );
     println!("  1. send a little of the chain's coin to {} for gas", key.id());
-    println!("  2. gristmill-node --config {} enroll-message --provider 0xYourWallet > enroll.json", path.display());
-    println!("  3. gristmill node enroll --message enroll.json --approve-scheduler {}", info.scheduler);
+    println!(
+        "  2. gristmill-node --config {} enroll-message --provider 0xYourWallet > enroll.json",
+        path.display()
+    );
+    println!(
+        "  3. gristmill node enroll --message enroll.json --approve-scheduler {}",
+        info.scheduler
+    );
     println!("  4. gristmill-node --config {} run", path.display());
     Ok(())
 }
@@ -66,7 +78,11 @@ fn filled(scheduler: &str, rpc: &str, deployment: &Deployment, trusted: &str) ->
     .iter()
     .fold(DEFAULT.to_owned(), |text, (blank, value)| {
         // Whole lines only: `url` is the end of `rpc_url` too.
-        text.lines().map(|line| if line == *blank { value.as_str() } else { line }).collect::<Vec<_>>().join("\n") + "\n"
+        text.lines()
+            .map(|line| if line == *blank { value.as_str() } else { line })
+            .collect::<Vec<_>>()
+            .join("\n")
+            + "\n"
     })
 }
 
@@ -81,7 +97,11 @@ mod tests {
         let contract = gristmill_protocol::Address::repeat_byte(7);
         let deployment = Deployment { chain_id: 4439, contract, block: 1 };
         let trusted = gristmill_protocol::Address::repeat_byte(8).to_string();
-        std::fs::write(&path, filled("http://127.0.0.1:1", "http://127.0.0.1:2", &deployment, &trusted)).unwrap();
+        std::fs::write(
+            &path,
+            filled("http://127.0.0.1:1", "http://127.0.0.1:2", &deployment, &trusted),
+        )
+        .unwrap();
         let config = Config::read(&path).unwrap();
         assert_eq!(config.scheduler.url, "http://127.0.0.1:1");
         assert_eq!(config.chain.rpc_url, "http://127.0.0.1:2");

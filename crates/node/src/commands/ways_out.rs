@@ -12,9 +12,8 @@ use crate::chain::Chain;
 pub(super) async fn publish(config: &Path, job: JobId, as_json: bool) -> Result<()> {
     let (record, chain) = open(config, job)?;
     let signed = record.phase.signed().context("this node has no finished result of the job")?;
-    let hash = chain
-        .publish(&record.assignment.terms, signed.receipt.hash(), &signed.signature)
-        .await?;
+    let hash =
+        chain.publish(&record.assignment.terms, signed.receipt.hash(), &signed.signature).await?;
     answer("published", job, hash, as_json)
 }
 
@@ -45,7 +44,10 @@ fn open(config: &Path, job: JobId) -> Result<(Record, Chain)> {
 
 fn answer(what: &str, job: JobId, hash: TxHash, as_json: bool) -> Result<()> {
     if as_json {
-        println!("{}", serde_json::to_string(&json!({"job": job, "done": what, "transaction": hash}))?);
+        println!(
+            "{}",
+            serde_json::to_string(&json!({"job": job, "done": what, "transaction": hash}))?
+        );
     } else {
         println!("{what} job {job} in transaction {hash}");
     }

@@ -23,7 +23,10 @@ impl Allowed {
 
     /// Resolves a URL's host once, and says which addresses may be connected to. The caller connects to these and no
     /// others, so that a name cannot change its meaning in between.
-    pub(super) async fn resolve(&self, url: &url::Url) -> Result<(String, Vec<SocketAddr>), FetchError> {
+    pub(super) async fn resolve(
+        &self,
+        url: &url::Url,
+    ) -> Result<(String, Vec<SocketAddr>), FetchError> {
         let refused = |text: String| FetchError::JobsFault(format!("`{url}` is refused: {text}"));
         let host = url.host_str().ok_or_else(|| refused("it names no host".into()))?.to_owned();
         let port = url.port_or_known_default().ok_or_else(|| refused("it names no port".into()))?;
@@ -36,7 +39,9 @@ impl Allowed {
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let found: Vec<SocketAddr> = tokio::net::lookup_host((bare.as_str(), port))
             .await
-            .map_err(|error| FetchError::Infrastructure(format!("cannot find the host of `{url}`: {error}")))?
+            .map_err(|error| {
+                FetchError::Infrastructure(format!("cannot find the host of `{url}`: {error}"))
+            })?
             .collect();
         if self.names(&host, port) {
             return Ok((host, found));
@@ -102,14 +107,44 @@ mod tests {
     #[test]
     fn only_public_addresses_are_public() {
         for text in [
-            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.0.1", "240.0.0.1", "::1", "::", "fe80::1",
-            "fc00::1", "fd12::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1",
-            "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1", "2001::1", "fec0::1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "192.0.0.1",
+            "240.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "fec0::1",
         ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
-        for text in ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450::1", "64:ff9b::808:808"] {
+        for text in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "64:ff9b::808:808",
+        ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
         }
     }
@@ -119,15 +154,25 @@ mod tests {
         let url = |text: &str| text.parse().unwrap();
         let nobody = Allowed::default();
         for text in [
-            "https://127.0.0.1/a", "https://localhost/a", "https://[::1]/a", "https://169.254.169.254/latest/meta-data",
-            "https://0x7f000001/a", "https://2130706433/a", "https://127.1/a", "http://1.1.1.1/a", "https://user@1.1.1.1/a",
+            "https://127.0.0.1/a",
+            "https://localhost/a",
+            "https://[::1]/a",
+            "https://169.254.169.254/latest/meta-data",
+            "https://0x7f000001/a",
+            "https://2130706433/a",
+            "https://127.1/a",
+            "http://1.1.1.1/a",
+            "https://user@1.1.1.1/a",
         ] {
             let refused = nobody.resolve(&url(text)).await;
             assert!(matches!(refused, Err(FetchError::JobsFault(_))), "{text}: {refused:?}");
         }
         let allowed = Allowed::new(&["127.0.0.1:8443".into(), "localhost".into()]);
         assert!(allowed.resolve(&url("http://127.0.0.1:8443/a")).await.is_ok());
-        assert!(allowed.resolve(&url("https://127.0.0.1:9/a")).await.is_err(), "another port was not named");
+        assert!(
+            allowed.resolve(&url("https://127.0.0.1:9/a")).await.is_err(),
+            "another port was not named"
+        );
         assert!(allowed.resolve(&url("http://localhost:1/a")).await.is_ok());
         assert!(nobody.resolve(&url("https://1.1.1.1/a")).await.is_ok());
     }

@@ -27,7 +27,12 @@ pub(super) struct Download<'a> {
 
 impl Download<'_> {
     /// Places a file at `path`, which does not exist. Nothing stays where it fails.
-    pub(super) async fn fetch(&self, uri: &str, sha256: &str, path: &Path) -> Result<u64, FetchError> {
+    pub(super) async fn fetch(
+        &self,
+        uri: &str,
+        sha256: &str,
+        path: &Path,
+    ) -> Result<u64, FetchError> {
         let partial = path.with_file_name(".partial");
         let fetched = self.fetch_to(uri, sha256, &partial).await;
         if fetched.is_err() {
@@ -39,8 +44,9 @@ impl Download<'_> {
     }
 
     async fn fetch_to(&self, uri: &str, sha256: &str, partial: &Path) -> Result<u64, FetchError> {
-        let url: Url =
-            uri.parse().map_err(|error| FetchError::JobsFault(format!("`{uri}` is no URL: {error}")))?;
+        let url: Url = uri
+            .parse()
+            .map_err(|error| FetchError::JobsFault(format!("`{uri}` is no URL: {error}")))?;
         let mut file = File::options()
             .create(true)
             .truncate(true)
@@ -82,20 +88,28 @@ impl Download<'_> {
     async fn attempt(&self, url: &Url, file: &mut File, have: &mut u64) -> Result<(), FetchError> {
         let response = self.get(url, *have).await?;
         let too_large = || {
-            FetchError::JobsFault(format!("`{url}` is larger than the {} bytes that are left", self.bytes_max))
+            FetchError::JobsFault(format!(
+                "`{url}` is larger than the {} bytes that are left",
+                self.bytes_max
+            ))
         };
         if response.status() != StatusCode::PARTIAL_CONTENT {
             // The other side cannot resume: from the beginning.
             *have = 0;
             file.set_len(0).map_err(|error| FetchError::local("write an input", error))?;
         }
-        if response.content_length().is_some_and(|length| have.saturating_add(length) > self.bytes_max) {
+        if response
+            .content_length()
+            .is_some_and(|length| have.saturating_add(length) > self.bytes_max)
+        {
             return Err(too_large());
         }
-        file.seek(SeekFrom::Start(*have)).map_err(|error| FetchError::local("write an input", error))?;
+        file.seek(SeekFrom::Start(*have))
+            .map_err(|error| FetchError::local("write an input", error))?;
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| FetchError::local(&format!("download `{url}`"), error))?;
+            let chunk =
+                chunk.map_err(|error| FetchError::local(&format!("download `{url}`"), error))?;
             if have.saturating_add(chunk.len() as u64) > self.bytes_max {
                 return Err(too_large());
             }
@@ -127,9 +141,12 @@ impl Download<'_> {
                 .map_err(|error| FetchError::local(&format!("download `{url}`"), chain(&error)))?;
             let status = response.status();
             if status.is_redirection() {
-                let target = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+                let target =
+                    response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
                 let target = target.and_then(|target| url.join(target).ok());
-                url = target.ok_or_else(|| FetchError::JobsFault(format!("`{url}` redirects to nowhere")))?;
+                url = target.ok_or_else(|| {
+                    FetchError::JobsFault(format!("`{url}` redirects to nowhere"))
+                })?;
                 continue;
             }
             if status.is_success() {
@@ -138,7 +155,11 @@ impl Download<'_> {
             let text = format!("`{url}` answers {status}");
             let is_final = status.is_client_error()
                 && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-            return Err(if is_final { FetchError::JobsFault(text) } else { FetchError::Infrastructure(text) });
+            return Err(if is_final {
+                FetchError::JobsFault(text)
+            } else {
+                FetchError::Infrastructure(text)
+            });
         }
         Err(FetchError::JobsFault(format!("`{url}` redirects more than {REDIRECTS_MAX} times")))
     }

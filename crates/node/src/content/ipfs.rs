@@ -6,9 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use gristmill_protocol::content::{
-    self, Cid, ContentError, ContentUri, Fetch, Limits,
-};
+use gristmill_protocol::content::{self, Cid, ContentError, ContentUri, Fetch, Limits};
 use reqwest::StatusCode;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -52,7 +50,9 @@ impl Fetcher {
             }
             for cid in wanted {
                 let block = self.block(&cid).await?;
-                fetch.accept(self.store.as_ref(), &cid, &block).map_err(|error| content_error(uri, error))?;
+                fetch
+                    .accept(self.store.as_ref(), &cid, &block)
+                    .map_err(|error| content_error(uri, error))?;
             }
         }
         let (store, uri, path) = (Arc::clone(&self.store), uri.clone(), path.to_owned());
@@ -81,16 +81,20 @@ impl Fetcher {
         uri: &ContentUri,
     ) -> Result<(Fetch, Result<u64, String>), FetchError> {
         let url = format!("{gateway}/ipfs/{}?format=car", path_of(uri));
-        let response = match self.http.get(url).header("accept", "application/vnd.ipld.car").send().await {
-            Ok(response) if response.status().is_success() => response,
-            Ok(response) => return Ok((fetch, Err(format!("it answers {}", response.status())))),
-            Err(error) => return Ok((fetch, Err(error.to_string()))),
-        };
+        let response =
+            match self.http.get(url).header("accept", "application/vnd.ipld.car").send().await {
+                Ok(response) if response.status().is_success() => response,
+                Ok(response) => {
+                    return Ok((fetch, Err(format!("it answers {}", response.status()))));
+                }
+                Err(error) => return Ok((fetch, Err(error.to_string()))),
+            };
         let stream = response.bytes_stream().map_err(io::Error::other);
         let mut reader = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || {
-            let taken = fetch.accept_car(store.as_ref(), &mut reader).map_err(|error| error.to_string());
+            let taken =
+                fetch.accept_car(store.as_ref(), &mut reader).map_err(|error| error.to_string());
             (fetch, taken)
         })
         .await
@@ -102,15 +106,21 @@ impl Fetcher {
         for gateway in &self.gateways {
             let url = format!("{gateway}/ipfs/{cid}?format=raw");
             match self.http.get(url).header("accept", "application/vnd.ipld.raw").send().await {
-                Ok(response) if response.status().is_success() => match read_block(response).await {
-                    Ok(bytes) if content::verify(cid, &bytes).is_ok() => return Ok(bytes),
-                    Ok(_) => answers.others.push(format!("{gateway} sent other bytes")),
-                    Err(error) => answers.others.push(format!("{gateway}: {error}")),
-                },
-                Ok(response) if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) => {
+                Ok(response) if response.status().is_success() => {
+                    match read_block(response).await {
+                        Ok(bytes) if content::verify(cid, &bytes).is_ok() => return Ok(bytes),
+                        Ok(_) => answers.others.push(format!("{gateway} sent other bytes")),
+                        Err(error) => answers.others.push(format!("{gateway}: {error}")),
+                    }
+                }
+                Ok(response)
+                    if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) =>
+                {
                     answers.absent += 1;
                 }
-                Ok(response) => answers.others.push(format!("{gateway} answers {}", response.status())),
+                Ok(response) => {
+                    answers.others.push(format!("{gateway} answers {}", response.status()))
+                }
                 Err(error) => answers.others.push(format!("{gateway}: {error}")),
             }
         }
@@ -118,7 +128,10 @@ impl Fetcher {
             let count = answers.absent;
             Err(FetchError::JobsFault(format!("block {cid} is at none of the {count} gateways")))
         } else {
-            Err(FetchError::Infrastructure(format!("block {cid} cannot be had: {}", answers.others.join("; "))))
+            Err(FetchError::Infrastructure(format!(
+                "block {cid} cannot be had: {}",
+                answers.others.join("; ")
+            )))
         }
     }
 }
@@ -153,4 +166,3 @@ fn content_error(uri: &ContentUri, error: ContentError) -> FetchError {
         other => FetchError::JobsFault(format!("`{uri}` is refused: {other}")),
     }
 }
-

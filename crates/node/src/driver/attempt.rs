@@ -126,7 +126,8 @@ impl Pursuit {
         mut happened: mpsc::Receiver<Happened>,
     ) -> Result<(), crate::journal::JournalError> {
         let began = Instant::now();
-        let mut looks = tokio::time::interval(Duration::from_millis(self.context.config.chain.poll_ms));
+        let mut looks =
+            tokio::time::interval(Duration::from_millis(self.context.config.chain.poll_ms));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let step = {
@@ -138,7 +139,9 @@ impl Pursuit {
                     stop: control.stop.as_ref(),
                     cancelled: control.cancelled,
                     waited_ms,
-                    lease_ran_out: self.lease_deadline.is_some_and(|deadline| Instant::now() > deadline),
+                    lease_ran_out: self
+                        .lease_deadline
+                        .is_some_and(|deadline| Instant::now() > deadline),
                 };
                 next(&self.context.rules, &self.record, &situation)
             };
@@ -199,7 +202,8 @@ impl Pursuit {
             Step::Report => self.report(),
             Step::Kill { reason } => self.stop_activity(&reason),
             Step::Renew => {
-                let result = self.context.chain.renew(&self.record.assignment.terms, &self.held).await;
+                let result =
+                    self.context.chain.renew(&self.record.assignment.terms, &self.held).await;
                 self.spoke("renewed the lease", result);
                 self.look().await?;
             }
@@ -207,8 +211,12 @@ impl Pursuit {
                 if let Some(signed) = self.record.phase.signed().cloned() {
                     let terms = &self.record.assignment.terms;
                     let chain = &self.context.chain;
-                    let result = chain.publish(terms, signed.receipt.hash(), &signed.signature).await;
-                    self.spoke("published the result, since the scheduler has not settled it", result);
+                    let result =
+                        chain.publish(terms, signed.receipt.hash(), &signed.signature).await;
+                    self.spoke(
+                        "published the result, since the scheduler has not settled it",
+                        result,
+                    );
                     self.look().await?;
                 }
             }
@@ -300,7 +308,9 @@ impl Pursuit {
     }
 
     fn start(&mut self) -> Result<(), crate::journal::JournalError> {
-        let (Phase::Starting { started_at_ms } | Phase::Running { started_at_ms }) = self.record.phase else {
+        let (Phase::Starting { started_at_ms } | Phase::Running { started_at_ms }) =
+            self.record.phase
+        else {
             return Ok(());
         };
         let spool = match self.open_log(true) {
@@ -321,10 +331,13 @@ impl Pursuit {
             spec,
         };
         self.resumed = Resumed::No;
-        let (context, kill, sender) = (Arc::clone(&self.context), self.kill.clone(), self.sender.clone());
+        let (context, kill, sender) =
+            (Arc::clone(&self.context), self.kill.clone(), self.sender.clone());
         self.spawn(Activity::Running, async move {
             let Some(gpus) = context.take_gpus(&task.spec.resources) else {
-                return Happened::Ended(Err(RunError::Infrastructure("no fitting GPU is free".into())));
+                return Happened::Ended(Err(RunError::Infrastructure(
+                    "no fitting GPU is free".into(),
+                )));
             };
             task.gpus = gpus.devices();
             let started = async move || {
@@ -332,7 +345,9 @@ impl Pursuit {
             };
             let ended = match (&task.spec.runtime, &context.docker) {
                 (Runtime::Wasm { .. }, _) => context.wasm.run(&task, &spool, &kill, started).await,
-                (Runtime::Docker { .. }, Some(docker)) => docker.run(&task, &spool, &kill, started).await,
+                (Runtime::Docker { .. }, Some(docker)) => {
+                    docker.run(&task, &spool, &kill, started).await
+                }
                 (Runtime::Docker { .. }, None) => {
                     Err(RunError::Infrastructure("this node has no engine".into()))
                 }
@@ -350,21 +365,24 @@ impl Pursuit {
         self.spawn(Activity::Collecting, async move {
             let collected = tokio::task::spawn_blocking(move || {
                 let bytes_max = assignment.spec.resources.disk_bytes;
-                let (outcome, output) = match collect(&work.output(), &work.blocks(), &work.car(), bytes_max) {
-                    Ok(output) => (ended.outcome, output),
-                    Err(FetchError::JobsFault(reason)) => {
-                        // An output that cannot be taken is a failure of the job, and leaves nothing.
-                        work.empty_output().map_err(|error| FetchError::local("empty the output", error))?;
-                        let output = collect(&work.output(), &work.blocks(), &work.car(), bytes_max)?;
-                        let outcome = if ended.outcome.is_success() {
-                            Outcome::OutputRefused { reason }
-                        } else {
-                            ended.outcome
-                        };
-                        (outcome, output)
-                    }
-                    Err(error) => return Err(error),
-                };
+                let (outcome, output) =
+                    match collect(&work.output(), &work.blocks(), &work.car(), bytes_max) {
+                        Ok(output) => (ended.outcome, output),
+                        Err(FetchError::JobsFault(reason)) => {
+                            // An output that cannot be taken is a failure of the job, and leaves nothing.
+                            work.empty_output()
+                                .map_err(|error| FetchError::local("empty the output", error))?;
+                            let output =
+                                collect(&work.output(), &work.blocks(), &work.car(), bytes_max)?;
+                            let outcome = if ended.outcome.is_success() {
+                                Outcome::OutputRefused { reason }
+                            } else {
+                                ended.outcome
+                            };
+                            (outcome, output)
+                        }
+                        Err(error) => return Err(error),
+                    };
                 let receipt = Receipt {
                     version: RECEIPT_VERSION,
                     job_id: assignment.job_id,
@@ -431,7 +449,8 @@ impl Pursuit {
         if let Some(log) = &self.log {
             return Ok(Arc::clone(&log.spool));
         }
-        let spool = Arc::new(Spool::open(&self.work.log(), self.context.rules.offer.log_bytes_max)?);
+        let spool =
+            Arc::new(Spool::open(&self.work.log(), self.context.rules.offer.log_bytes_max)?);
         if !is_growing {
             spool.close();
         }
@@ -503,8 +522,13 @@ impl Pursuit {
         }
     }
 
-    async fn program_ended(&mut self, finished: Finished) -> Result<(), crate::journal::JournalError> {
-        let (Phase::Starting { started_at_ms } | Phase::Running { started_at_ms }) = self.record.phase else {
+    async fn program_ended(
+        &mut self,
+        finished: Finished,
+    ) -> Result<(), crate::journal::JournalError> {
+        let (Phase::Starting { started_at_ms } | Phase::Running { started_at_ms }) =
+            self.record.phase
+        else {
             return Ok(());
         };
         tracing::info!(job = %self.held.job_id, outcome = %finished.outcome, "the program ended");

@@ -84,7 +84,8 @@ impl Context {
 
     /// Removes folders and containers of attempts that nobody pursues.
     pub(super) async fn remove_strays(&self, held: &HashSet<AttemptRef>) {
-        let folders: HashSet<_> = held.iter().map(|held| self.state.work(held).root().to_owned()).collect();
+        let folders: HashSet<_> =
+            held.iter().map(|held| self.state.work(held).root().to_owned()).collect();
         if let Err(error) = self.state.sweep_work(|folder| folders.contains(folder)) {
             tracing::warn!(%error, "old folders cannot be removed");
         }
@@ -128,7 +129,11 @@ impl Gpus<'_> {
     /// As the engine knows them.
     pub(super) fn devices(&self) -> Vec<String> {
         let known = &self.context.config.offer.gpus;
-        self.taken.iter().filter_map(|index| known.get(*index)).map(|gpu| gpu.device.clone()).collect()
+        self.taken
+            .iter()
+            .filter_map(|index| known.get(*index))
+            .map(|gpu| gpu.device.clone())
+            .collect()
     }
 }
 

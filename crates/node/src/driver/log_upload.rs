@@ -15,7 +15,9 @@ pub(super) async fn upload(context: &Context, held: AttemptRef, spool: SharedSpo
     let mut progress = spool.watch();
     let mut backoff = Backoff::default();
     loop {
-        let Ok(now) = progress.wait_for(|now| now.kept > offset || now.closed).await.map(|now| *now) else {
+        let Ok(now) =
+            progress.wait_for(|now| now.kept > offset || now.closed).await.map(|now| *now)
+        else {
             return;
         };
         if now.kept <= offset {

@@ -12,8 +12,8 @@ use bollard::errors::Error as EngineError;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, CreateImageOptionsBuilder,
-    InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
+    InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
 };
 use futures_util::{Stream, StreamExt};
 use gristmill_protocol::api::AttemptRef;
@@ -51,15 +51,19 @@ pub struct EngineVersion {
 impl Docker {
     pub fn connect(config: &DockerConfig, node: NodeId) -> Result<Self, RunError> {
         let socket = config.socket.to_string_lossy();
-        let engine =
-            bollard::Docker::connect_with_unix(&socket, ENGINE_TIMEOUT_SECONDS, bollard::API_DEFAULT_VERSION)
-                .map_err(|error| infrastructure("reach the container engine", error))?;
+        let engine = bollard::Docker::connect_with_unix(
+            &socket,
+            ENGINE_TIMEOUT_SECONDS,
+            bollard::API_DEFAULT_VERSION,
+        )
+        .map_err(|error| infrastructure("reach the container engine", error))?;
         Ok(Self { engine, config: config.clone(), node })
     }
 
     pub async fn version(&self) -> Result<EngineVersion, RunError> {
         let engine = self.negotiated().await?;
-        let version = engine.version().await.map_err(|error| infrastructure("ask the engine", error))?;
+        let version =
+            engine.version().await.map_err(|error| infrastructure("ask the engine", error))?;
         Ok(EngineVersion {
             version: version.version.unwrap_or_default(),
             api: version.api_version.unwrap_or_default(),
@@ -90,9 +94,16 @@ impl Docker {
         };
         let limit = Duration::from_secs(self.config.pull_timeout_seconds);
         tokio::time::timeout(limit, pull).await.map_err(|_| {
-            RunError::Infrastructure(format!("the image {image} did not arrive within {} s", limit.as_secs()))
+            RunError::Infrastructure(format!(
+                "the image {image} did not arrive within {} s",
+                limit.as_secs()
+            ))
         })??;
-        engine.inspect_image(image).await.map(drop).map_err(|error| infrastructure("find the image", error))
+        engine
+            .inspect_image(image)
+            .await
+            .map(drop)
+            .map_err(|error| infrastructure("find the image", error))
     }
 
     /// Runs a task to its end, or finds it again. The container stays until [`Self::remove`], so that an agent which
@@ -118,9 +129,15 @@ impl Docker {
             }
             (Some(found), _) if has_run(&found) => {
                 // It was started by an agent that died since. The engine has kept the log.
-                let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
+                let options =
+                    LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
                 let skip = spool.progress().kept;
-                tokio::spawn(pump(engine.logs(&name, Some(options)), Arc::clone(spool), skip, Arc::clone(&log_full)))
+                tokio::spawn(pump(
+                    engine.logs(&name, Some(options)),
+                    Arc::clone(spool),
+                    skip,
+                    Arc::clone(&log_full),
+                ))
             }
             (found, _) => {
                 if found.is_some() {
@@ -139,7 +156,10 @@ impl Docker {
         started().await;
         let finished = self.follow(&engine, &name, task, stop, &log_full).await;
         if tokio::time::timeout(LOG_TAIL, pump).await.is_err() {
-            tracing::warn!(container = name, "the engine did not end the log of a program that has ended");
+            tracing::warn!(
+                container = name,
+                "the engine did not end the log of a program that has ended"
+            );
         }
         finished
     }
@@ -154,13 +174,19 @@ impl Docker {
         let Runtime::Docker { image } = &task.spec.runtime else {
             return Err(RunError::Infrastructure("this is no container job".into()));
         };
-        let inspected =
-            engine.inspect_image(image).await.map_err(|error| infrastructure("find the image", error))?;
+        let inspected = engine
+            .inspect_image(image)
+            .await
+            .map_err(|error| infrastructure("find the image", error))?;
         let body = cage::container(task, image, &inspected, self.node, &self.config)?;
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         engine.create_container(Some(options), body).await.map_err(|error| start_error(&error))?;
-        let options =
-            AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).logs(true).build();
+        let options = AttachContainerOptionsBuilder::default()
+            .stream(true)
+            .stdout(true)
+            .stderr(true)
+            .logs(true)
+            .build();
         let attached = engine
             .attach_container(name, Some(options))
             .await
@@ -233,7 +259,9 @@ impl Docker {
             let labels = container.labels?;
             Some(AttemptRef {
                 job_id: labels.get(LABEL_JOB)?.parse().ok()?,
-                attempt: gristmill_protocol::ids::AttemptNumber(labels.get(LABEL_ATTEMPT)?.parse().ok()?),
+                attempt: gristmill_protocol::ids::AttemptNumber(
+                    labels.get(LABEL_ATTEMPT)?.parse().ok()?,
+                ),
             })
         });
         Ok(held.collect())
@@ -250,7 +278,10 @@ fn has_run(container: &ContainerInspectResponse) -> bool {
     status.is_some_and(|status| status != ContainerStateStatusEnum::CREATED)
 }
 
-async fn inspect(engine: &bollard::Docker, name: &str) -> Result<ContainerInspectResponse, RunError> {
+async fn inspect(
+    engine: &bollard::Docker,
+    name: &str,
+) -> Result<ContainerInspectResponse, RunError> {
     engine
         .inspect_container(name, None::<InspectContainerOptions>)
         .await
@@ -263,7 +294,9 @@ async fn wait(engine: &bollard::Docker, name: &str) -> Result<(), RunError> {
     match end.next().await {
         Some(Ok(_) | Err(EngineError::DockerContainerWaitError { .. })) => Ok(()),
         Some(Err(error)) => Err(infrastructure("wait for the container", error)),
-        None => Err(RunError::Infrastructure("the engine stopped waiting for the container".into())),
+        None => {
+            Err(RunError::Infrastructure("the engine stopped waiting for the container".into()))
+        }
     }
 }
 
@@ -271,7 +304,9 @@ async fn kill(engine: &bollard::Docker, name: &str) -> Result<(), RunError> {
     let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
     match engine.kill_container(name, Some(options)).await {
         // 409: it has ended by itself meanwhile.
-        Ok(()) | Err(EngineError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+        Ok(()) | Err(EngineError::DockerResponseServerError { status_code: 404 | 409, .. }) => {
+            Ok(())
+        }
         Err(error) => Err(infrastructure("kill the container", error)),
     }
 }
@@ -327,8 +362,13 @@ fn pull_error(image: &str, error: &EngineError) -> RunError {
 fn start_error(error: &EngineError) -> RunError {
     let text = error.to_string();
     let lower = text.to_lowercase();
-    let jobs_fault =
-        ["no such file or directory", "executable file not found", "exec format error", "permission denied", "no command specified"];
+    let jobs_fault = [
+        "no such file or directory",
+        "executable file not found",
+        "exec format error",
+        "permission denied",
+        "no command specified",
+    ];
     if jobs_fault.iter().any(|words| lower.contains(words)) {
         RunError::JobsFault(format!("the program cannot be started: {text}"))
     } else {

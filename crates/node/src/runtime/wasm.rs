@@ -46,11 +46,18 @@ pub struct WorkerTask {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WorkerReport {
-    Ended { outcome: Outcome, fuel_used: u64 },
+    Ended {
+        outcome: Outcome,
+        fuel_used: u64,
+    },
     /// The module cannot be run, and will not be anywhere.
-    Invalid { reason: String },
+    Invalid {
+        reason: String,
+    },
     /// The worker failed; the module may be fine.
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }
 
 /// Runs modules with a program that knows the worker's command.
@@ -101,8 +108,14 @@ impl Wasm {
         let mut child = self.start(&told).await?;
         let log_full = Arc::new(Notify::new());
         let pumps = [
-            child.stdout.take().map(|pipe| tokio::spawn(pump(pipe, Arc::clone(spool), Arc::clone(&log_full)))),
-            child.stderr.take().map(|pipe| tokio::spawn(pump(pipe, Arc::clone(spool), Arc::clone(&log_full)))),
+            child
+                .stdout
+                .take()
+                .map(|pipe| tokio::spawn(pump(pipe, Arc::clone(spool), Arc::clone(&log_full)))),
+            child
+                .stderr
+                .take()
+                .map(|pipe| tokio::spawn(pump(pipe, Arc::clone(spool), Arc::clone(&log_full)))),
         ];
         started().await;
 
@@ -114,13 +127,16 @@ impl Wasm {
         if broken.is_some() {
             child.kill().await.map_err(|error| infrastructure("kill the program", error))?;
         }
-        let status = child.wait().await.map_err(|error| infrastructure("wait for the program", error))?;
+        let status =
+            child.wait().await.map_err(|error| infrastructure("wait for the program", error))?;
         for pump in pumps.into_iter().flatten() {
             pump.await.map_err(|error| infrastructure("read the log", error))?;
         }
         match broken {
             Some(None) => Err(RunError::Stopped),
-            Some(Some(limit)) => Ok(Finished { outcome: Outcome::Limited { limit }, fuel_used: None }),
+            Some(Some(limit)) => {
+                Ok(Finished { outcome: Outcome::Limited { limit }, fuel_used: None })
+            }
             None => read_report(&report, status),
         }
     }
@@ -137,9 +153,13 @@ impl Wasm {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| infrastructure("start the worker", error))?;
-        let json = serde_json::to_vec(told).map_err(|error| infrastructure("describe the task", error))?;
+        let json =
+            serde_json::to_vec(told).map_err(|error| infrastructure("describe the task", error))?;
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(&json).await.map_err(|error| infrastructure("tell the worker its task", error))?;
+            stdin
+                .write_all(&json)
+                .await
+                .map_err(|error| infrastructure("tell the worker its task", error))?;
         }
         Ok(child)
     }
@@ -150,10 +170,15 @@ fn read_report(path: &std::path::Path, status: ExitStatus) -> Result<Finished, R
     if status.signal() == Some(SIGXFSZ) {
         return Ok(Finished { outcome: Outcome::Limited { limit: Limit::Disk }, fuel_used: None });
     }
-    let json = std::fs::read(path)
-        .map_err(|_| RunError::Infrastructure(format!("the worker ended with {status} and no report")))?;
-    match serde_json::from_slice(&json).map_err(|error| infrastructure("read the worker's report", error))? {
-        WorkerReport::Ended { outcome, fuel_used } => Ok(Finished { outcome, fuel_used: Some(fuel_used) }),
+    let json = std::fs::read(path).map_err(|_| {
+        RunError::Infrastructure(format!("the worker ended with {status} and no report"))
+    })?;
+    match serde_json::from_slice(&json)
+        .map_err(|error| infrastructure("read the worker's report", error))?
+    {
+        WorkerReport::Ended { outcome, fuel_used } => {
+            Ok(Finished { outcome, fuel_used: Some(fuel_used) })
+        }
         WorkerReport::Invalid { reason } => Err(RunError::JobsFault(reason)),
         WorkerReport::Failed { reason } => Err(RunError::Infrastructure(reason)),
     }

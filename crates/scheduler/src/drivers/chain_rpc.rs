@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use alloy::network::{Ethereum, TransactionBuilder};
 use alloy::providers::{Provider, ProviderBuilder, RootProvider};
-use alloy::rpc::types::{BlockId, BlockNumberOrTag, Filter, Header, Log, TransactionReceipt, TransactionRequest};
+use alloy::rpc::types::{
+    BlockId, BlockNumberOrTag, Filter, Header, Log, TransactionReceipt, TransactionRequest,
+};
 use alloy::transports::{RpcError, TransportError, TransportResult};
 use gristmill_protocol::deployment::Deployment;
 use gristmill_protocol::ids::TxHash;
@@ -39,7 +41,9 @@ pub enum CallError {
 pub enum WrongChain {
     #[error(transparent)]
     Call(#[from] CallError),
-    #[error("the RPC endpoint serves chain {found}, but the deployment is on chain {expected}: correct `chain.rpc_urls`")]
+    #[error(
+        "the RPC endpoint serves chain {found}, but the deployment is on chain {expected}: correct `chain.rpc_urls`"
+    )]
     ChainId { found: u64, expected: u64 },
     #[error("there is no contract at {0} on this chain: correct `chain.deployment`, or deploy it")]
     NoContract(Address),
@@ -62,7 +66,9 @@ pub struct Head {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Simulation {
     /// It succeeds with this much gas.
-    Succeeds { gas: u64 },
+    Succeeds {
+        gas: u64,
+    },
     Reverts(Revert),
 }
 
@@ -92,7 +98,8 @@ pub struct ChainRpc {
 impl ChainRpc {
     /// Connects to nothing yet: endpoints are asked when they are needed.
     pub fn new(urls: &[String], deployment: &Deployment) -> Result<Self, WrongChain> {
-        let http = reqwest::Client::builder().timeout(CALL_TIMEOUT).build().map_err(WrongChain::Client)?;
+        let http =
+            reqwest::Client::builder().timeout(CALL_TIMEOUT).build().map_err(WrongChain::Client)?;
         let connect = |url: &String| {
             let parsed = url.parse().map_err(|_| WrongChain::InvalidUrl { url: url.clone() })?;
             Ok(ProviderBuilder::<_, _, Ethereum>::default().connect_reqwest(http.clone(), parsed))
@@ -123,7 +130,9 @@ impl ChainRpc {
 
     /// The newest block.
     pub async fn head(&self) -> Result<Head, CallError> {
-        self.header(BlockId::latest()).await?.ok_or(CallError::Inconsistent("there is no latest block"))
+        self.header(BlockId::latest())
+            .await?
+            .ok_or(CallError::Inconsistent("there is no latest block"))
     }
 
     pub async fn header_at(&self, number: u64) -> Result<Option<Head>, CallError> {
@@ -164,7 +173,8 @@ impl ChainRpc {
     }
 
     async fn nonce_at(&self, account: Address, block: BlockId) -> Result<u64, CallError> {
-        self.call(|rpc| async move { rpc.get_transaction_count(account).block_id(block).await }).await
+        self.call(|rpc| async move { rpc.get_transaction_count(account).block_id(block).await })
+            .await
     }
 
     pub async fn receipt(&self, hash: TxHash) -> Result<Option<TransactionReceipt>, CallError> {
@@ -177,22 +187,43 @@ impl ChainRpc {
     }
 
     /// What a call of the contract by `from` would do on top of what is waiting to be mined.
-    pub async fn simulate_pending(&self, from: Address, data: &[u8]) -> Result<Simulation, CallError> {
+    pub async fn simulate_pending(
+        &self,
+        from: Address,
+        data: &[u8],
+    ) -> Result<Simulation, CallError> {
         self.simulate(from, data, BlockNumberOrTag::Pending).await
     }
 
     /// What a call of the contract by `from` would do right after the newest block.
-    pub async fn simulate_latest(&self, from: Address, data: &[u8]) -> Result<Simulation, CallError> {
+    pub async fn simulate_latest(
+        &self,
+        from: Address,
+        data: &[u8],
+    ) -> Result<Simulation, CallError> {
         self.simulate(from, data, BlockNumberOrTag::Latest).await
     }
 
     /// What a call of the contract by `from` would have done right after the block with this number.
-    pub async fn simulate_at(&self, from: Address, data: &[u8], number: u64) -> Result<Simulation, CallError> {
+    pub async fn simulate_at(
+        &self,
+        from: Address,
+        data: &[u8],
+        number: u64,
+    ) -> Result<Simulation, CallError> {
         self.simulate(from, data, BlockNumberOrTag::Number(number)).await
     }
 
-    async fn simulate(&self, from: Address, data: &[u8], block: BlockNumberOrTag) -> Result<Simulation, CallError> {
-        let request = TransactionRequest::default().with_from(from).with_to(self.contract).with_input(data.to_vec());
+    async fn simulate(
+        &self,
+        from: Address,
+        data: &[u8],
+        block: BlockNumberOrTag,
+    ) -> Result<Simulation, CallError> {
+        let request = TransactionRequest::default()
+            .with_from(from)
+            .with_to(self.contract)
+            .with_input(data.to_vec());
         // A revert is an answer here, so it must not count as a failure of the call.
         self.call(|rpc| {
             let request = request.clone();

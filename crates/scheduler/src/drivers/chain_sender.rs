@@ -25,7 +25,8 @@ use super::chain_rpc::{CallError, ChainRpc, Fees, Simulation};
 use super::chain_watcher::{ChainError, ChainNow};
 use crate::clock::Clock;
 use crate::store::chain::{
-    BlockRef, Broadcast, Inclusion, IntentId, IntentRow, NewTx, ReplicaId, SignerClaim, TxId, TxRow, TxState,
+    BlockRef, Broadcast, Inclusion, IntentId, IntentRow, NewTx, ReplicaId, SignerClaim, TxId,
+    TxRow, TxState,
 };
 use crate::store::{self, Store};
 use crate::turn::{Refused, Turns};
@@ -126,7 +127,10 @@ impl ChainSender {
                 },
                 Ok(false) => Some(self.clock.now().plus_millis(RETRY_MS)),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the chain sender will try again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the chain sender will try again"
+                    );
                     Some(self.clock.now().plus_millis(RETRY_MS))
                 }
             };
@@ -197,7 +201,13 @@ impl ChainSender {
     }
 
     /// Looks for receipts: what is mined, what is final, and what can never be mined. Whether anything was found.
-    async fn follow(&mut self, open: &[TxRow], mined_nonce: u64, now: &ChainNow, fence: u64) -> Result<bool, ChainError> {
+    async fn follow(
+        &mut self,
+        open: &[TxRow],
+        mined_nonce: u64,
+        now: &ChainNow,
+        fence: u64,
+    ) -> Result<bool, ChainError> {
         let used: Vec<TxRow> = open.iter().filter(|tx| tx.nonce < mined_nonce).cloned().collect();
         if used.is_empty() {
             return Ok(false);
@@ -244,7 +254,10 @@ impl ChainSender {
         }
         for finding in &findings {
             if let Finding::Lost { tx } = finding {
-                tracing::warn!(tx = tx.0, "somebody else uses the scheduler's key: a nonce is gone, and its intent takes another one");
+                tracing::warn!(
+                    tx = tx.0,
+                    "somebody else uses the scheduler's key: a nonce is gone, and its intent takes another one"
+                );
                 metrics::counter!("gristmill_chain_nonces_lost_total").increment(1);
                 self.memory.missing.remove(tx);
             }
@@ -275,9 +288,16 @@ impl ChainSender {
     }
 
     /// Why a transaction that is final did not do what its intent wants, if so.
-    async fn failure(&self, tx: &TxRow, inclusion: &Inclusion) -> Result<Option<String>, ChainError> {
+    async fn failure(
+        &self,
+        tx: &TxRow,
+        inclusion: &Inclusion,
+    ) -> Result<Option<String>, ChainError> {
         if tx.is_filler(&inclusion.hash) {
-            return Ok(Some("it became pointless before it was mined, and its nonce was used up instead".to_owned()));
+            return Ok(Some(
+                "it became pointless before it was mined, and its nonce was used up instead"
+                    .to_owned(),
+            ));
         }
         if inclusion.success {
             return Ok(None);
@@ -287,7 +307,9 @@ impl ChainSender {
         let reason = match self.read_call(tx.intent).await? {
             Some((_, data)) => match self.rpc.simulate_at(self.address(), &data, before).await {
                 Ok(Simulation::Reverts(revert)) => call::describe(&revert),
-                Ok(Simulation::Succeeds { .. }) | Err(_) => "the contract does not say why".to_owned(),
+                Ok(Simulation::Succeeds { .. }) | Err(_) => {
+                    "the contract does not say why".to_owned()
+                }
             },
             None => "its job is not known any more".to_owned(),
         };
@@ -314,16 +336,27 @@ impl ChainSender {
         for (row, outcome) in failed.iter().zip(outcomes) {
             match outcome {
                 // A refusal says that nobody waits for the intent any more.
-                Ok(_) | Err(Refused::Rejected(_) | Refused::Failed | Refused::KeyReused) => heard.push(row.id),
+                Ok(_) | Err(Refused::Rejected(_) | Refused::Failed | Refused::KeyReused) => {
+                    heard.push(row.id)
+                }
                 Err(Refused::Unavailable) => {}
             }
         }
-        self.turns.write("chain_reports", move |rows| heard.iter().try_for_each(|id| rows.report_intent(*id))).await?;
+        self.turns
+            .write("chain_reports", move |rows| {
+                heard.iter().try_for_each(|id| rows.report_intent(*id))
+            })
+            .await?;
         Ok(())
     }
 
     /// Gives planned intents a nonce, signs and stores them. Whether there were any.
-    async fn sign_planned(&self, open: &[TxRow], now: &ChainNow, fence: u64) -> Result<bool, ChainError> {
+    async fn sign_planned(
+        &self,
+        open: &[TxRow],
+        now: &ChainNow,
+        fence: u64,
+    ) -> Result<bool, ChainError> {
         let room = OPEN_MAX.saturating_sub(open.len());
         let at = self.clock.now();
         let planned = store::read(&self.store, move |rows| rows.planned_intents(at, room)).await?;
@@ -338,7 +371,13 @@ impl ChainSender {
         Ok(signed_any)
     }
 
-    async fn sign(&self, row: IntentRow, fees: Fees, now: &ChainNow, fence: u64) -> Result<bool, ChainError> {
+    async fn sign(
+        &self,
+        row: IntentRow,
+        fees: Fees,
+        now: &ChainNow,
+        fence: u64,
+    ) -> Result<bool, ChainError> {
         let Some((wanted, data)) = self.read_call(row.id).await? else {
             self.give_up(row.id, "its job is not known any more".to_owned()).await?;
             return Ok(false);
@@ -354,18 +393,33 @@ impl ChainSender {
                     Refusal::ForNow if row.tries < TRIES_MAX => {
                         let wait_ms = (BACKOFF_MS << row.tries.min(16)).min(BACKOFF_MS_MAX);
                         let at = self.clock.now().plus_millis(wait_ms);
-                        tracing::debug!(intent = row.id.0, revert = call::describe(&revert), wait_ms, "refused for now");
-                        self.turns.write("chain_postpone", move |rows| rows.postpone_intent(row.id, at)).await?;
+                        tracing::debug!(
+                            intent = row.id.0,
+                            revert = call::describe(&revert),
+                            wait_ms,
+                            "refused for now"
+                        );
+                        self.turns
+                            .write("chain_postpone", move |rows| rows.postpone_intent(row.id, at))
+                            .await?;
                     }
                     Refusal::ForNow | Refusal::ForGood => {
-                        self.give_up(row.id, format!("the contract refuses it: {}", call::describe(&revert))).await?;
+                        self.give_up(
+                            row.id,
+                            format!("the contract refuses it: {}", call::describe(&revert)),
+                        )
+                        .await?;
                     }
                 }
                 return Ok(false);
             }
         };
         if gas_limit > GAS_MAX {
-            self.give_up(row.id, format!("it needs {gas_limit} gas, and a transaction can carry {GAS_MAX}")).await?;
+            self.give_up(
+                row.id,
+                format!("it needs {gas_limit} gas, and a transaction can carry {GAS_MAX}"),
+            )
+            .await?;
             return Ok(false);
         }
         let draft = Draft {
@@ -381,10 +435,19 @@ impl ChainSender {
             .turns
             .write("chain_sign", move |rows| {
                 // Under the lock on the signer's row: the nonce, the bytes and the intent are stored together or not at all.
-                let Some(nonce) = rows.take_nonce(signer.address(), fence)? else { return Ok(None) };
-                let Some(broadcast) = sign(&draft, nonce, chain_id, &signer) else { return Ok(None) };
-                let tx =
-                    NewTx { signer: signer.address(), nonce, intent: row.id, gas_limit: draft.gas_limit, broadcast };
+                let Some(nonce) = rows.take_nonce(signer.address(), fence)? else {
+                    return Ok(None);
+                };
+                let Some(broadcast) = sign(&draft, nonce, chain_id, &signer) else {
+                    return Ok(None);
+                };
+                let tx = NewTx {
+                    signer: signer.address(),
+                    nonce,
+                    intent: row.id,
+                    gas_limit: draft.gas_limit,
+                    broadcast,
+                };
                 rows.insert_tx(&tx).map(Some)
             })
             .await?;
@@ -408,7 +471,9 @@ impl ChainSender {
             Ok(Some((job, row.intent)))
         })
         .await?;
-        Ok(found.map(|(job, intent)| (intent.is_wanted(&job), call::calldata(&job.terms, &intent.action))))
+        Ok(found.map(|(job, intent)| {
+            (intent.is_wanted(&job), call::calldata(&job.terms, &intent.action))
+        }))
     }
 
     /// Sends what was stored and perhaps never sent; after a start or a reorganization everything that is not mined.
@@ -428,7 +493,9 @@ impl ChainSender {
             sent.push(tx.id);
         }
         if !sent.is_empty() {
-            self.turns.write("chain_sent", move |rows| sent.iter().try_for_each(|tx| rows.mark_sent(*tx))).await?;
+            self.turns
+                .write("chain_sent", move |rows| sent.iter().try_for_each(|tx| rows.mark_sent(*tx)))
+                .await?;
         }
         self.memory.sent_at_reorgs = Some(now.reorgs);
         Ok(())
@@ -446,22 +513,33 @@ impl ChainSender {
                 }
                 Ok(())
             }
-            Err(error @ (CallError::Unreachable(_) | CallError::Inconsistent(_))) => Err(error.into()),
+            Err(error @ (CallError::Unreachable(_) | CallError::Inconsistent(_))) => {
+                Err(error.into())
+            }
         }
     }
 
     /// Prices the lowest nonce that is not mined anew, where it has waited long enough.
-    async fn bump_lowest(&mut self, open: &[TxRow], mined_nonce: u64, now: &ChainNow, fence: u64) -> Result<(), ChainError> {
+    async fn bump_lowest(
+        &mut self,
+        open: &[TxRow],
+        mined_nonce: u64,
+        now: &ChainNow,
+        fence: u64,
+    ) -> Result<(), ChainError> {
         let head = now.head.block.number;
         let lowest = open.iter().find(|tx| matches!(tx.state, TxState::Signed | TxState::Sent));
-        let Some(tx) = lowest.filter(|tx| tx.nonce == mined_nonce && head >= tx.newest().at_block + BUMP_AFTER_BLOCKS)
-        else {
+        let Some(tx) = lowest.filter(|tx| {
+            tx.nonce == mined_nonce && head >= tx.newest().at_block + BUMP_AFTER_BLOCKS
+        }) else {
             return Ok(());
         };
         let newest = tx.newest();
         let wanted = self.rpc.fees().await?;
-        let (Some(fees), false) = (raise(newest, wanted, self.fee_ceiling_wei), newest.max_fee_wei >= self.fee_ceiling_wei)
-        else {
+        let (Some(fees), false) = (
+            raise(newest, wanted, self.fee_ceiling_wei),
+            newest.max_fee_wei >= self.fee_ceiling_wei,
+        ) else {
             self.alarm(newest.max_fee_wei, head);
             // It may have been dropped from the pool.
             return self.send(&newest.raw).await;
@@ -470,7 +548,12 @@ impl ChainSender {
             Some(draft) => draft,
             None => return Ok(()),
         };
-        tracing::info!(nonce = tx.nonce, max_fee_wei = fees.max_wei, filler = draft.filler, "a transaction that is not mined is priced anew");
+        tracing::info!(
+            nonce = tx.nonce,
+            max_fee_wei = fees.max_wei,
+            filler = draft.filler,
+            "a transaction that is not mined is priced anew"
+        );
         metrics::counter!("gristmill_chain_bumps_total").increment(1);
         let (signer, chain_id, nonce, id) = (self.signer.clone(), self.chain_id, tx.nonce, tx.id);
         let raw = self
@@ -479,7 +562,9 @@ impl ChainSender {
                 if !rows.holds_signer(signer.address(), fence)? {
                     return Ok(None);
                 }
-                let Some(broadcast) = sign(&draft, nonce, chain_id, &signer) else { return Ok(None) };
+                let Some(broadcast) = sign(&draft, nonce, chain_id, &signer) else {
+                    return Ok(None);
+                };
                 rows.insert_broadcast(id, &broadcast)?;
                 Ok(Some(broadcast.raw))
             })
@@ -491,7 +576,12 @@ impl ChainSender {
     }
 
     /// What the nonce of `tx` is to be used for now: its intent, or nothing if the contract would refuse that for good.
-    async fn redraft(&self, tx: &TxRow, fees: Fees, now: &ChainNow) -> Result<Option<Draft>, ChainError> {
+    async fn redraft(
+        &self,
+        tx: &TxRow,
+        fees: Fees,
+        now: &ChainNow,
+    ) -> Result<Option<Draft>, ChainError> {
         let filler = Draft {
             to: self.address(),
             data: Bytes::new(),
@@ -514,11 +604,13 @@ impl ChainSender {
         let Some((true, data)) = self.read_call(tx.intent).await? else { return Ok(Some(filler)) };
         let gas_limit = match self.rpc.simulate_latest(self.address(), &data).await? {
             Simulation::Succeeds { gas } => with_margin(gas).max(tx.gas_limit),
-            Simulation::Reverts(revert) => match call::judge(row.intent.kind(), &revert, now.head.timestamp_s) {
-                Refusal::ForGood => return Ok(Some(filler)),
-                // By the time it is mined it may succeed.
-                Refusal::ForNow => tx.gas_limit,
-            },
+            Simulation::Reverts(revert) => {
+                match call::judge(row.intent.kind(), &revert, now.head.timestamp_s) {
+                    Refusal::ForGood => return Ok(Some(filler)),
+                    // By the time it is mined it may succeed.
+                    Refusal::ForNow => tx.gas_limit,
+                }
+            }
         };
         Ok(Some(Draft { data: data.into(), to: self.contract, gas_limit, filler: false, ..filler }))
     }
@@ -641,7 +733,11 @@ mod tests {
         let fees = |max_wei, priority_wei| Some(Fees { max_wei, priority_wei });
         let asked = Fees { max_wei: 5, priority_wei: 1 };
         assert_eq!(raise(&broadcast(800, 80), asked, 10_000), fees(900, 90));
-        assert_eq!(raise(&broadcast(801, 81), asked, 10_000), fees(902, 92), "rounded up, or pools would refuse it");
+        assert_eq!(
+            raise(&broadcast(801, 81), asked, 10_000),
+            fees(902, 92),
+            "rounded up, or pools would refuse it"
+        );
         let asked = Fees { max_wei: 5_000, priority_wei: 2_000 };
         assert_eq!(raise(&broadcast(800, 80), asked, 10_000), fees(5_000, 2_000));
         assert_eq!(raise(&broadcast(800, 80), asked, 1_000), fees(1_000, 1_000));
@@ -664,7 +760,8 @@ mod tests {
         let tx = TxEnvelope::decode_2718(&mut broadcast.raw.as_slice()).unwrap();
         assert_eq!(tx.hash(), &broadcast.hash.0);
         let signed = tx.as_eip1559().unwrap();
-        let signer_found = signed.signature().recover_address_from_prehash(&signed.signature_hash()).unwrap();
+        let signer_found =
+            signed.signature().recover_address_from_prehash(&signed.signature_hash()).unwrap();
         assert_eq!(signer_found, signer.address());
         let tx = signed.tx();
         assert_eq!((tx.chain_id, tx.nonce, tx.gas_limit), (4439, 42, 60_000));

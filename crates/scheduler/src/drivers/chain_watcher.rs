@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use alloy::rpc::types::Log;
 use alloy::sol_types::SolEventInterface;
+use gristmill_market::Command;
 use gristmill_market::command::{ChainEvent, Fact};
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::escrow::ChainPosition;
-use gristmill_market::Command;
 use gristmill_protocol::contracts::JobMarket::JobMarketEvents;
 use gristmill_protocol::deployment::Deployment;
 use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash};
@@ -104,7 +104,10 @@ impl ChainWatcher {
                 match self.rpc.check(&self.deployment, self.scheduler).await {
                     Ok(()) => checked = true,
                     Err(error) => {
-                        tracing::error!(error = &error as &dyn std::error::Error, "the chain is not followed");
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the chain is not followed"
+                        );
                         tokio::select! {
                             () = stop.cancelled() => {}
                             () = self.clock.sleep_ms(RETRY_MS_MAX / 2) => {}
@@ -123,7 +126,11 @@ impl ChainWatcher {
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    tracing::warn!(failures, error = &error as &dyn std::error::Error, "the chain could not be followed");
+                    tracing::warn!(
+                        failures,
+                        error = &error as &dyn std::error::Error,
+                        "the chain could not be followed"
+                    );
                     (self.poll_interval_ms << failures.min(8)).min(RETRY_MS_MAX)
                 }
             };
@@ -145,7 +152,8 @@ impl ChainWatcher {
     /// Brings the window up to `head`.
     async fn follow(&self, head: Head) -> Result<(), ChainError> {
         let window = store::read(&self.store, |rows| rows.chain_window()).await?;
-        let known: HashMap<u64, B256> = window.iter().map(|block| (block.number, block.hash)).collect();
+        let known: HashMap<u64, B256> =
+            window.iter().map(|block| (block.number, block.hash)).collect();
         if known.get(&head.block.number) == Some(&head.block.hash) {
             // Nothing new, or an endpoint that lags behind.
             if self.now.borrow().is_none() {
@@ -247,8 +255,10 @@ impl ChainWatcher {
                 return Err(ChainError::Moved);
             }
             self.apply(&logs).await?;
-            let moved =
-                self.turns.write("chain_cursor", move |rows| rows.move_cursor(cursor, before)).await?;
+            let moved = self
+                .turns
+                .write("chain_cursor", move |rows| rows.move_cursor(cursor, before))
+                .await?;
             if !moved {
                 tracing::info!("another replica has moved the chain's cursor");
             }
@@ -263,7 +273,8 @@ impl ChainWatcher {
     /// The stored cursor, where the chain still has its block.
     async fn cursor(&self) -> Result<Option<BlockRef>, ChainError> {
         let (cursor, window) =
-            store::read(&self.store, |rows| Ok((rows.chain_cursor()?, rows.chain_window()?))).await?;
+            store::read(&self.store, |rows| Ok((rows.chain_cursor()?, rows.chain_window()?)))
+                .await?;
         let Some(cursor) = cursor else { return Ok(None) };
         if window.contains(&cursor) {
             return Ok(Some(cursor));
@@ -280,7 +291,9 @@ impl ChainWatcher {
                 );
                 metrics::counter!("gristmill_chain_deep_reorgs_total").increment(1);
                 let start = self.block_at(self.deployment.block.saturating_sub(1)).await?;
-                self.turns.write("chain_cursor", move |rows| rows.move_cursor(Some(cursor), start)).await?;
+                self.turns
+                    .write("chain_cursor", move |rows| rows.move_cursor(Some(cursor), start))
+                    .await?;
                 Ok(Some(start))
             }
             None => {
@@ -309,7 +322,12 @@ impl ChainWatcher {
             let at = self.position(log, &mut timestamps).await?;
             match self.read(event, at.position) {
                 Meaning::Job(job, fact) => {
-                    events.push(ChainEvent { job, position: at.position, at_s: at.timestamp_s, fact });
+                    events.push(ChainEvent {
+                        job,
+                        position: at.position,
+                        at_s: at.timestamp_s,
+                        fact,
+                    });
                 }
                 Meaning::Enrolling(enrolling) => enrollings.push(enrolling),
                 Meaning::Nothing => {}
@@ -320,7 +338,11 @@ impl ChainWatcher {
         self.restate(affected).await
     }
 
-    async fn position(&self, log: &Log, timestamps: &mut HashMap<u64, u64>) -> Result<At, ChainError> {
+    async fn position(
+        &self,
+        log: &Log,
+        timestamps: &mut HashMap<u64, u64>,
+    ) -> Result<At, ChainError> {
         let (Some(block), Some(index)) = (log.block_number, log.log_index) else {
             return Err(CallError::Inconsistent("an event of a mined block has no position").into());
         };
@@ -339,13 +361,20 @@ impl ChainWatcher {
         use JobMarketEvents as E;
         let ours = |scheduler: Address| scheduler == self.scheduler;
         match event {
-            E::Opened(e) if ours(e.scheduler) => {
-                Meaning::Job(JobId(e.jobId), Fact::Opened { terms: Terms::from(&e.terms), spec: None })
+            E::Opened(e) if ours(e.scheduler) => Meaning::Job(
+                JobId(e.jobId),
+                Fact::Opened { terms: Terms::from(&e.terms), spec: None },
+            ),
+            E::Cancelled(e) => {
+                Meaning::Job(JobId(e.jobId), Fact::Cancelled { amount: amount(e.amount) })
             }
-            E::Cancelled(e) => Meaning::Job(JobId(e.jobId), Fact::Cancelled { amount: amount(e.amount) }),
             E::Assigned(e) => Meaning::Job(
                 JobId(e.jobId),
-                Fact::Assigned { node: NodeId(e.node), provider: e.provider, attempt: AttemptNumber(e.attempt) },
+                Fact::Assigned {
+                    node: NodeId(e.node),
+                    provider: e.provider,
+                    attempt: AttemptNumber(e.attempt),
+                },
             ),
             E::CalledIn(e) => Meaning::Job(
                 JobId(e.jobId),
@@ -358,7 +387,9 @@ impl ChainWatcher {
             E::Released(e) => {
                 Meaning::Job(JobId(e.jobId), Fact::Released { attempt: AttemptNumber(e.attempt) })
             }
-            E::Lapsed(e) => Meaning::Job(JobId(e.jobId), Fact::Lapsed { attempt: AttemptNumber(e.attempt) }),
+            E::Lapsed(e) => {
+                Meaning::Job(JobId(e.jobId), Fact::Lapsed { attempt: AttemptNumber(e.attempt) })
+            }
             E::Settled(e) => Meaning::Job(
                 JobId(e.jobId),
                 Fact::Settled {
@@ -379,23 +410,30 @@ impl ChainWatcher {
                 JobId(e.jobId),
                 Fact::Paid { provider: e.provider, amount: amount(e.amount), fee: amount(e.fee) },
             ),
-            E::Refunded(e) => Meaning::Job(JobId(e.jobId), Fact::Refunded { amount: amount(e.amount) }),
-            E::Enrolled(e) => {
-                Meaning::Enrolling(Enrolling::Enrolled { node: NodeId(e.node), provider: e.provider })
+            E::Refunded(e) => {
+                Meaning::Job(JobId(e.jobId), Fact::Refunded { amount: amount(e.amount) })
             }
+            E::Enrolled(e) => Meaning::Enrolling(Enrolling::Enrolled {
+                node: NodeId(e.node),
+                provider: e.provider,
+            }),
             E::Revoked(e) => Meaning::Enrolling(Enrolling::Revoked { node: NodeId(e.node) }),
-            E::SchedulerApproved(e) if ours(e.scheduler) => Meaning::Enrolling(Enrolling::Approval {
-                provider: e.provider,
-                token: e.token,
-                approved: true,
-                at,
-            }),
-            E::SchedulerDisapproved(e) if ours(e.scheduler) => Meaning::Enrolling(Enrolling::Approval {
-                provider: e.provider,
-                token: e.token,
-                approved: false,
-                at,
-            }),
+            E::SchedulerApproved(e) if ours(e.scheduler) => {
+                Meaning::Enrolling(Enrolling::Approval {
+                    provider: e.provider,
+                    token: e.token,
+                    approved: true,
+                    at,
+                })
+            }
+            E::SchedulerDisapproved(e) if ours(e.scheduler) => {
+                Meaning::Enrolling(Enrolling::Approval {
+                    provider: e.provider,
+                    token: e.token,
+                    approved: false,
+                    at,
+                })
+            }
             E::Opened(_)
             | E::SchedulerApproved(_)
             | E::SchedulerDisapproved(_)
@@ -415,7 +453,9 @@ impl ChainWatcher {
                 let mut affected = Vec::new();
                 for enrolling in &enrollings {
                     match *enrolling {
-                        Enrolling::Enrolled { node, provider } => rows.put_enrollment(node, provider)?,
+                        Enrolling::Enrolled { node, provider } => {
+                            rows.put_enrollment(node, provider)?
+                        }
                         Enrolling::Revoked { node } => {
                             rows.revoke_enrollment(node)?;
                             affected.push(node);
@@ -464,13 +504,20 @@ impl ChainWatcher {
             }
         }
         let described: Vec<_> = events.iter().map(|event| (event.job, event.position)).collect();
-        let commands =
-            events.into_iter().map(|event| Command::Chain { event, token: LeaseToken(B256::from(rand::random::<[u8; 32]>())) }).collect();
+        let commands = events
+            .into_iter()
+            .map(|event| Command::Chain {
+                event,
+                token: LeaseToken(B256::from(rand::random::<[u8; 32]>())),
+            })
+            .collect();
         let outcomes = self.turns.submit_all(commands).await;
         for ((job, position), outcome) in described.into_iter().zip(outcomes) {
             match outcome {
                 Ok(_) => {}
-                Err(refused @ (Refused::Unavailable | Refused::KeyReused)) => return Err(refused.into()),
+                Err(refused @ (Refused::Unavailable | Refused::KeyReused)) => {
+                    return Err(refused.into());
+                }
                 // An event that cannot be applied must not hold up all others for ever.
                 Err(refused @ (Refused::Rejected(_) | Refused::Failed)) => {
                     tracing::warn!(%job, ?position, error = &refused as &dyn std::error::Error, "an event of the chain was not applied");

@@ -79,10 +79,15 @@ impl Verifier {
         let now = self.clock.now();
         let taken = self
             .turns
-            .write("lease_verifications", move |rows| rows.lease_verifications(now, LEASE_MS, count_max))
+            .write("lease_verifications", move |rows| {
+                rows.lease_verifications(now, LEASE_MS, count_max)
+            })
             .await;
         taken.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "no verification could be taken");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no verification could be taken"
+            );
             Vec::new()
         })
     }
@@ -122,14 +127,18 @@ impl Verifier {
 
     /// What to say of a result; nothing where its report is gone.
     async fn judge(&self, wanted: Verification) -> Result<Option<Verdict>, VerifyError> {
-        let attempt = store::read(&self.store, move |rows| store::attempt(rows, wanted.job, wanted.attempt)).await?;
+        let attempt =
+            store::read(&self.store, move |rows| store::attempt(rows, wanted.job, wanted.attempt))
+                .await?;
         let report = attempt.and_then(|attempt| attempt.report);
-        let Some(report) = report.filter(|report| report.receipt.hash() == wanted.receipt_hash) else {
+        let Some(report) = report.filter(|report| report.receipt.hash() == wanted.receipt_hash)
+        else {
             return Ok(None);
         };
         let content = Arc::clone(&self.content);
         let reading = tokio::task::spawn_blocking(move || check(&content, &report.receipt));
-        let reasons = reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        let reasons =
+            reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         Ok(Some(if reasons.is_empty() { Verdict::Accept } else { Verdict::Reject { reasons } }))
     }
 }
@@ -147,7 +156,9 @@ fn check(content: &ContentStore, receipt: &Receipt) -> content::Result<Vec<Strin
             "the output {} is not complete: block {cid} was never uploaded",
             receipt.output_cid
         )),
-        Err(error) => reasons.push(format!("the output {} cannot be read: {error}", receipt.output_cid)),
+        Err(error) => {
+            reasons.push(format!("the output {} cannot be read: {error}", receipt.output_cid))
+        }
     }
     reasons.truncate(REASONS_MAX);
     Ok(reasons)
@@ -262,10 +273,16 @@ mod tests {
         let (_directory, store, root, manifest) = stored();
         let good = receipt(&root, &manifest);
         for (bad, expected) in [
-            (Receipt { manifest_hash: ManifestHash::default(), ..good.clone() }, "the receipt signs 0x0000"),
+            (
+                Receipt { manifest_hash: ManifestHash::default(), ..good.clone() },
+                "the receipt signs 0x0000",
+            ),
             (Receipt { output_bytes: 8, ..good.clone() }, "but the receipt says 8"),
             (Receipt { outcome: Outcome::Exited { exit_code: 3 }, ..good.clone() }, "code 3"),
-            (Receipt { outcome: Outcome::Limited { limit: Limit::Memory }, ..good.clone() }, "memory limit"),
+            (
+                Receipt { outcome: Outcome::Limited { limit: Limit::Memory }, ..good.clone() },
+                "memory limit",
+            ),
             (Receipt { output_cid: "bafynonsense".into(), ..good.clone() }, "is not a CID"),
             (
                 Receipt { output_cid: content::block_cid(b"weights").to_string(), ..good.clone() },
@@ -297,6 +314,9 @@ mod tests {
         let damaged = content::Sha256Digest::of(b"weights").to_string();
         let path = directory.path().join("blocks").join(&damaged[..2]).join(&damaged);
         std::fs::write(path, "weightz").unwrap();
-        assert!(matches!(check(&store, &receipt(&root, &manifest)), Err(ContentError::BlockMismatch { .. })));
+        assert!(matches!(
+            check(&store, &receipt(&root, &manifest)),
+            Err(ContentError::BlockMismatch { .. })
+        ));
     }
 }

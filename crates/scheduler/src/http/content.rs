@@ -75,15 +75,23 @@ async fn upload(
 ) -> Result<impl IntoResponse, Refusal> {
     let store = Arc::clone(&app.content);
     if media_type(headers.get(header::CONTENT_TYPE)) != Some(CAR) {
-        return Err(Refusal::new(ErrorCode::UnsupportedMediaType, format!("send a CAR with `Content-Type: {CAR}`")));
+        return Err(Refusal::new(
+            ErrorCode::UnsupportedMediaType,
+            format!("send a CAR with `Content-Type: {CAR}`"),
+        ));
     }
     let car_bytes_max = car_bytes_max(store.quotas().upload_bytes_max);
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|declared| declared > car_bytes_max) {
         return Err(too_large(store.quotas().upload_bytes_max));
     }
     let Ok(permit) = Arc::clone(&store.uploads).try_acquire_owned() else {
-        return Err(Refusal::new(ErrorCode::TooManyRequests, "as many uploads as possible are running; try again soon"));
+        return Err(Refusal::new(
+            ErrorCode::TooManyRequests,
+            "as many uploads as possible are running; try again soon",
+        ));
     };
     let (sender, receiver) = mpsc::channel(PARTS_MAX);
     let importing = {
@@ -96,17 +104,24 @@ async fn upload(
     let mut body = body.into_data_stream();
     let received = receive(&mut body, &sender, car_bytes_max).await;
     drop(sender);
-    let imported = importing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    let imported =
+        importing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     let refusal = match (received, imported) {
         (Ok(_), Ok(stored)) => return Ok((StatusCode::CREATED, Json(view(stored)))),
         // The importer has read to the end of the CAR, so nothing of what failed later was needed.
-        (Err(Interrupted::NotWanted), Ok(stored)) => return Ok((StatusCode::CREATED, Json(view(stored)))),
-        (Err(Interrupted::TooLarge), _) => too_large(store.quotas().upload_bytes_max),
-        (Err(Interrupted::TooSlow), _) => {
-            Refusal::new(ErrorCode::RequestTimeout, "the upload came too slowly; send it again, what came stays")
+        (Err(Interrupted::NotWanted), Ok(stored)) => {
+            return Ok((StatusCode::CREATED, Json(view(stored))));
         }
+        (Err(Interrupted::TooLarge), _) => too_large(store.quotas().upload_bytes_max),
+        (Err(Interrupted::TooSlow), _) => Refusal::new(
+            ErrorCode::RequestTimeout,
+            "the upload came too slowly; send it again, what came stays",
+        ),
         (Err(Interrupted::Broken), _) => {
-            return Err(Refusal::new(ErrorCode::InvalidRequest, "the upload was cut; send it again, what came stays"));
+            return Err(Refusal::new(
+                ErrorCode::InvalidRequest,
+                "the upload was cut; send it again, what came stays",
+            ));
         }
         (Ok(_) | Err(Interrupted::NotWanted), Err(error)) => upload_refusal(error),
     };
@@ -379,13 +394,17 @@ async fn gateway(
         Form::Raw => (RAW, "bin"),
         Form::Car(_) => (CAR_AS_SENT, "car"),
     };
-    let text = |text: &str| HeaderValue::from_str(text).expect("CIDs and paths of a URI are plain ASCII");
+    let text =
+        |text: &str| HeaderValue::from_str(text).expect("CIDs and paths of a URI are plain ASCII");
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(FOR_GOOD));
     headers.insert(header::ETAG, text(&etag));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
-    headers.insert(header::CONTENT_DISPOSITION, text(&format!("attachment; filename=\"{cid}.{extension}\"")));
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        text(&format!("attachment; filename=\"{cid}.{extension}\"")),
+    );
     headers.insert(HeaderName::from_static("x-ipfs-path"), text(request.uri.path()));
     if is_known(&request.headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
@@ -393,7 +412,9 @@ async fn gateway(
     if form == Form::Raw {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(block.len()));
         metrics::counter!("gristmill_content_sent_bytes_total").increment(block.len() as u64);
-        return Ok((headers, if head_only { Body::empty() } else { Body::from(block) }).into_response());
+        return Ok(
+            (headers, if head_only { Body::empty() } else { Body::from(block) }).into_response()
+        );
     }
     let Form::Car(scope) = form else { unreachable!("raw blocks were answered above") };
     if head_only {
@@ -402,10 +423,19 @@ async fn gateway(
     Ok((headers, stream_car(app, root, trail, cid, scope)?).into_response())
 }
 
-fn stream_car(app: &App, root: Cid, trail: Vec<Cid>, cid: Cid, scope: DagScope) -> Result<Body, Refusal> {
+fn stream_car(
+    app: &App,
+    root: Cid,
+    trail: Vec<Cid>,
+    cid: Cid,
+    scope: DagScope,
+) -> Result<Body, Refusal> {
     let store = Arc::clone(&app.content);
     let Ok(permit) = Arc::clone(&store.downloads).try_acquire_owned() else {
-        return Err(Refusal::new(ErrorCode::TooManyRequests, "as many downloads as possible are running; try again soon"));
+        return Err(Refusal::new(
+            ErrorCode::TooManyRequests,
+            "as many downloads as possible are running; try again soon",
+        ));
     };
     let (sender, receiver) = mpsc::channel(PARTS_MAX);
     let runtime = Handle::current();
@@ -415,7 +445,8 @@ fn stream_car(app: &App, root: Cid, trail: Vec<Cid>, cid: Cid, scope: DagScope) 
         if let Err(error) = write_car(&store, root, &trail, &cid, scope, writer) {
             tracing::debug!(%cid, %error, "a CAR was not sent to its end");
             // An error ends the body without its end mark, so that the reader knows that it lacks something.
-            let _ = sender.blocking_send(Err(io::Error::other("the content could not be read to its end")));
+            let _ = sender
+                .blocking_send(Err(io::Error::other("the content could not be read to its end")));
         }
     });
     Ok(Body::from_stream(ReceiverStream::new(receiver)))
@@ -458,7 +489,9 @@ fn form(params: &GatewayParams, headers: &HeaderMap) -> Result<Form, Refusal> {
     match params.format.as_deref() {
         Some("raw") => return Ok(Form::Raw),
         Some("car") => return Ok(Form::Car(scope)),
-        Some(_) => return Err(bad_request("`format` must be raw or car: other forms cannot be verified")),
+        Some(_) => {
+            return Err(bad_request("`format` must be raw or car: other forms cannot be verified"));
+        }
         None => {}
     }
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -469,7 +502,9 @@ fn form(params: &GatewayParams, headers: &HeaderMap) -> Result<Form, Refusal> {
             CAR => Some(Form::Car(scope)),
             _ => None,
         })
-        .ok_or_else(|| bad_request("ask for a form that can be verified: add `?format=raw` or `?format=car`"))
+        .ok_or_else(|| {
+            bad_request("ask for a form that can be verified: add `?format=raw` or `?format=car`")
+        })
 }
 
 fn media_type(value: Option<&HeaderValue>) -> Option<&str> {
@@ -482,14 +517,18 @@ fn essence(value: &str) -> &str {
 }
 
 fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let named = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    named.flat_map(|value| value.split(',')).map(str::trim).any(|tag| {
-        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
-    })
+    let named =
+        headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    named
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn bad_request(detail: &str) -> Refusal {
@@ -507,7 +546,9 @@ fn upload_refusal(error: UploadError) -> Refusal {
     match error {
         UploadError::Content(error) => match content_refusal(error) {
             // In an upload it is the sender's CAR that is at fault, not this address.
-            Refusal(problem) if matches!(problem.code, ErrorCode::InvalidRequest | ErrorCode::NotFound) => {
+            Refusal(problem)
+                if matches!(problem.code, ErrorCode::InvalidRequest | ErrorCode::NotFound) =>
+            {
                 Refusal::new(ErrorCode::ContentInvalid, problem.detail)
             }
             refusal => refusal,
@@ -527,8 +568,12 @@ fn content_refusal(error: ContentError) -> Refusal {
         | ContentError::UnsupportedCodec { .. }
         | ContentError::InvalidUri { .. } => ErrorCode::InvalidRequest,
         ContentError::NotFound { .. } | ContentError::WrongKind { .. } => ErrorCode::NotFound,
-        ContentError::LimitExceeded(Limit::Bytes(_) | Limit::Blocks(_) | Limit::Files(_)) => ErrorCode::TooLarge,
-        ContentError::LimitExceeded(Limit::Depth(_) | Limit::BlockBytes(_) | Limit::NodeDepth(_))
+        ContentError::LimitExceeded(Limit::Bytes(_) | Limit::Blocks(_) | Limit::Files(_)) => {
+            ErrorCode::TooLarge
+        }
+        ContentError::LimitExceeded(
+            Limit::Depth(_) | Limit::BlockBytes(_) | Limit::NodeDepth(_),
+        )
         | ContentError::BlockMismatch { .. }
         | ContentError::UnwantedBlock { .. }
         | ContentError::InvalidNode { .. }

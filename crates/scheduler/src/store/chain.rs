@@ -46,7 +46,8 @@ pub enum TxState {
 }
 
 impl TxState {
-    pub const ALL: &'static [Self] = &[Self::Signed, Self::Sent, Self::Mined, Self::Final, Self::Lost];
+    pub const ALL: &'static [Self] =
+        &[Self::Signed, Self::Sent, Self::Mined, Self::Final, Self::Lost];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -59,7 +59,16 @@ impl Anvil {
         let binary = contracts().join("node_modules/.bin/anvil");
         assert!(binary.exists(), "anvil is missing: run `npm ci --ignore-scripts` in contracts/");
         let mut child = Command::new(binary)
-            .args(["--host", "127.0.0.1", "--port", "0", "--chain-id", "4439", "--hardfork", "london"])
+            .args([
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--chain-id",
+                "4439",
+                "--hardfork",
+                "london",
+            ])
             .args(["--gas-limit", "20500000", "--no-mining"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -95,9 +104,13 @@ impl Anvil {
     }
 
     async fn deploy(&mut self) {
-        let json = std::fs::read(contracts().join("abi/JobMarket.json")).expect("the ABI is checked in");
+        let json =
+            std::fs::read(contracts().join("abi/JobMarket.json")).expect("the ABI is checked in");
         let json: Value = serde_json::from_slice(&json).expect("the ABI is JSON");
-        let bytecode = json["bytecode"].as_str().or(json["bytecode"]["object"].as_str()).expect("it has bytecode");
+        let bytecode = json["bytecode"]
+            .as_str()
+            .or(json["bytecode"]["object"].as_str())
+            .expect("it has bytecode");
         let deployer = self.provider;
         let request = TransactionRequest::default()
             .with_from(deployer)
@@ -111,8 +124,14 @@ impl Anvil {
         let expires = self.timestamp().await + 3600;
         let message = Message::Enroll { node: self.node_id(), provider: self.provider, expires };
         let node_signature = IJobMarket::Signature::from(&self.node_signs(&message));
-        let (node_, expires) = (self.node.address(), alloy::primitives::aliases::U40::from(expires));
-        self.call(self.provider, &JobMarket::enrollCall { node_, expires, nodeSignature: node_signature }, 0).await;
+        let (node_, expires) =
+            (self.node.address(), alloy::primitives::aliases::U40::from(expires));
+        self.call(
+            self.provider,
+            &JobMarket::enrollCall { node_, expires, nodeSignature: node_signature },
+            0,
+        )
+        .await;
         self.call(
             self.provider,
             &JobMarket::approveSchedulerCall {
@@ -135,16 +154,27 @@ impl Anvil {
     }
 
     pub(crate) fn rpc(&self) -> Arc<ChainRpc> {
-        Arc::new(ChainRpc::new(std::slice::from_ref(&self.url), &self.deployment).expect("the URL is valid"))
+        Arc::new(
+            ChainRpc::new(std::slice::from_ref(&self.url), &self.deployment)
+                .expect("the URL is valid"),
+        )
     }
 
     /// Any call of anvil's own.
     pub(crate) async fn ask(&self, method: &'static str, arguments: Value) -> Value {
-        self.control.raw_request(method.into(), arguments).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+        self.control
+            .raw_request(method.into(), arguments)
+            .await
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     /// Lets an account of anvil's call the contract, in a block of its own.
-    pub(crate) async fn call(&self, from: Address, call: &impl SolCall, value: u128) -> TransactionReceipt {
+    pub(crate) async fn call(
+        &self,
+        from: Address,
+        call: &impl SolCall,
+        value: u128,
+    ) -> TransactionReceipt {
         let receipt = self.transact(self.request(from, call, value)).await;
         assert!(receipt.status(), "the call was mined and reverted");
         receipt
@@ -159,9 +189,19 @@ impl Anvil {
     }
 
     pub(crate) async fn transact(&self, request: TransactionRequest) -> TransactionReceipt {
-        let hash = self.control.send_transaction(request).await.expect("anvil takes it").tx_hash().to_owned();
+        let hash = self
+            .control
+            .send_transaction(request)
+            .await
+            .expect("anvil takes it")
+            .tx_hash()
+            .to_owned();
         self.mine(1).await;
-        self.control.get_transaction_receipt(hash).await.expect("anvil answers").expect("it is mined")
+        self.control
+            .get_transaction_receipt(hash)
+            .await
+            .expect("anvil answers")
+            .expect("it is mined")
     }
 
     pub(crate) async fn open(&self, terms: &Terms) {
@@ -195,7 +235,11 @@ impl Anvil {
     }
 
     pub(crate) async fn timestamp(&self) -> u64 {
-        let block = self.control.get_block(alloy::rpc::types::BlockId::latest()).await.expect("anvil answers");
+        let block = self
+            .control
+            .get_block(alloy::rpc::types::BlockId::latest())
+            .await
+            .expect("anvil answers");
         block.expect("there is a latest block").header.timestamp
     }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ImageInspect, Mount, MountType,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ImageInspect, Mount,
+    MountType, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use gristmill_protocol::ids::NodeId;
 
@@ -52,10 +52,16 @@ pub(super) fn container(
         oom_score_adj: Some(OOM_SCORE),
         ulimits: Some(vec![limit("nofile", FILES_SOFT, FILES_HARD), limit("core", 0, 0)]),
         tmpfs: Some(tmpfs(inspected, config)),
-        mounts: Some(vec![bind(task.input.display(), "/input", true), bind(task.output.display(), "/output", false)]),
+        mounts: Some(vec![
+            bind(task.input.display(), "/input", true),
+            bind(task.output.display(), "/output", false),
+        ]),
         // Kept by the engine too, so that an agent that was restarted finds what it missed.
         log_config: Some(HostConfigLogConfig { typ: Some("local".into()), config: None }),
-        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
         auto_remove: Some(false),
         init: Some(false),
         device_requests: gpus(task, config)?,
@@ -101,7 +107,8 @@ fn bind(source: impl std::fmt::Display, target: &str, read_only: bool) -> Mount 
 fn tmpfs(image: &ImageInspect, config: &DockerConfig) -> HashMap<String, String> {
     let room = format!("rw,nosuid,nodev,size={},mode=1777,uid=65534,gid=65534", config.tmp_bytes);
     let mut places = HashMap::from([("/tmp".to_owned(), room)]);
-    let volumes = image.config.as_ref().and_then(|config| config.volumes.clone()).unwrap_or_default();
+    let volumes =
+        image.config.as_ref().and_then(|config| config.volumes.clone()).unwrap_or_default();
     for volume in volumes {
         if !matches!(volume.as_str(), "/tmp" | "/input" | "/output") {
             places.insert(volume, "ro,nosuid,nodev,noexec,size=4096".into());
@@ -118,7 +125,11 @@ fn environment(task: &Task, image: &ImageInspect) -> Vec<String> {
     let mut lines: Vec<String> =
         emptied.filter(|name| forbidden(name)).map(|name| format!("{name}=")).collect();
     lines.extend(
-        task.spec.env.iter().filter(|(name, _)| !forbidden(name)).map(|(name, value)| format!("{name}={value}")),
+        task.spec
+            .env
+            .iter()
+            .filter(|(name, _)| !forbidden(name))
+            .map(|(name, value)| format!("{name}={value}")),
     );
     let gpus = if task.gpus.is_empty() { "void".to_owned() } else { task.gpus.join(",") };
     lines.push(format!("NVIDIA_VISIBLE_DEVICES={gpus}"));

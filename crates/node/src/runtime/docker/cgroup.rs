@@ -31,7 +31,9 @@ impl Groups {
         let existing = |path: PathBuf| path.is_file().then_some(path);
         for line in text.lines() {
             let mut parts = line.splitn(3, ':');
-            let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+            let (Some(_), Some(controllers), Some(path)) =
+                (parts.next(), parts.next(), parts.next())
+            else {
                 continue;
             };
             let path = path.trim_start_matches('/');
@@ -40,7 +42,8 @@ impl Groups {
                 continue;
             }
             if controllers.is_empty() {
-                groups.processes = groups.processes.or(existing(root.join(path).join("pids.events")));
+                groups.processes =
+                    groups.processes.or(existing(root.join(path).join("pids.events")));
                 groups.memory = groups.memory.or(existing(root.join(path).join("memory.events")));
             }
             for controller in controllers.split(',') {
@@ -85,7 +88,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         write(root, "pids/docker/a/pids.events", "max 0\n");
-        write(root, "memory/docker/a/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
+        write(
+            root,
+            "memory/docker/a/memory.oom_control",
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
+        );
         write(root, "pids/pids.events", "max 9\n");
         let groups = Groups::read("7:pids:/docker/a\n3:memory:/docker/a\n0::/\n", root);
         assert_eq!(groups.broken(), None);

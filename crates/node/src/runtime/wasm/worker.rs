@@ -11,7 +11,9 @@ use std::time::Duration;
 use gristmill_protocol::receipt::{Limit, Outcome};
 use rustix::process::{Resource, Rlimit, Signal};
 use wasmtime::{Config, Engine, Linker, Module, ResourceLimiter, Store, Trap};
-use wasmtime_wasi::{Deterministic, FsPerms, HostMonotonicClock, HostWallClock, I32Exit, WasiCtxBuilder, p1};
+use wasmtime_wasi::{
+    Deterministic, FsPerms, HostMonotonicClock, HostWallClock, I32Exit, WasiCtxBuilder, p1,
+};
 
 use super::{WorkerReport, WorkerTask};
 
@@ -29,7 +31,9 @@ pub fn main() -> std::io::Result<()> {
     let task: WorkerTask = serde_json::from_slice(&json)?;
     let report = match confine(&task) {
         Ok(()) => run(&task),
-        Err(error) => WorkerReport::Failed { reason: format!("cannot confine the worker: {error}") },
+        Err(error) => {
+            WorkerReport::Failed { reason: format!("cannot confine the worker: {error}") }
+        }
     };
     let json = serde_json::to_vec(&report)?;
     let temporary = task.report.with_extension("part");
@@ -163,7 +167,10 @@ fn run(task: &WorkerTask) -> WorkerReport {
         return WorkerReport::Ended { outcome: Outcome::Exited { exit_code: exit.0 }, fuel_used };
     }
     if store.data().memory.was_refused {
-        return WorkerReport::Ended { outcome: Outcome::Limited { limit: Limit::Memory }, fuel_used };
+        return WorkerReport::Ended {
+            outcome: Outcome::Limited { limit: Limit::Memory },
+            fuel_used,
+        };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {

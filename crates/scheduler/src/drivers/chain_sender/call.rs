@@ -35,7 +35,8 @@ pub fn calldata(terms: &Terms, action: &IntentAction) -> Vec<u8> {
         }
         IntentAction::Lapse { .. } => JobMarket::lapseCall { t }.abi_encode(),
         IntentAction::Settle { receipt_hash, signature, .. } => {
-            JobMarket::settleCall { t, receiptHash: receipt_hash.0, signature: signature.into() }.abi_encode()
+            JobMarket::settleCall { t, receiptHash: receipt_hash.0, signature: signature.into() }
+                .abi_encode()
         }
         IntentAction::Claim { .. } => JobMarket::claimCall { t }.abi_encode(),
         IntentAction::Refund => JobMarket::refundCall { t }.abi_encode(),
@@ -47,7 +48,11 @@ pub fn calldata(terms: &Terms, action: &IntentAction) -> Vec<u8> {
 pub fn judge(kind: IntentKind, revert: &Revert, now_s: u64) -> Refusal {
     use JobMarketErrors as E;
     let soon = |until: u64| {
-        if until.saturating_sub(now_s) <= WAIT_SECONDS_MAX { Refusal::ForNow } else { Refusal::ForGood }
+        if until.saturating_sub(now_s) <= WAIT_SECONDS_MAX {
+            Refusal::ForNow
+        } else {
+            Refusal::ForGood
+        }
     };
     let Ok(error) = JobMarketErrors::abi_decode(&revert.data) else {
         // A token or a receiver that fails may recover; the number of tries has an end.
@@ -59,12 +64,16 @@ pub fn judge(kind: IntentKind, revert: &Revert, now_s: u64) -> Refusal {
         E::CallInTooEarly(e) => soon(e.earliest.to()),
         E::DeadlineNotPassed(e) => soon(e.deadline.to()),
         // The assignment before this one is not mined yet. If more are mined than we know of, this one is too late.
-        E::WrongAttempt(e) if alloy::primitives::U256::from(e.attempt) > e.expected => Refusal::ForNow,
+        E::WrongAttempt(e) if alloy::primitives::U256::from(e.attempt) > e.expected => {
+            Refusal::ForNow
+        }
         E::WrongState(e) if is_before(kind, e.state) => Refusal::ForNow,
         // A stake of gas that the estimate did not see.
         E::InsufficientGas(_) => Refusal::ForNow,
         // Approvals and payments are in the hands of others, and may change.
-        E::TransferFromFailed(_) | E::TokenAmountMismatch(_) | E::WithdrawFailed(_) => Refusal::ForNow,
+        E::TransferFromFailed(_) | E::TokenAmountMismatch(_) | E::WithdrawFailed(_) => {
+            Refusal::ForNow
+        }
         E::WrongAttempt(_)
         | E::WrongState(_)
         | E::NotSubmitter(_)
@@ -134,10 +143,15 @@ mod tests {
     fn what_waits_for_the_clock_is_waited_for_and_what_is_done_is_done() {
         let until = U40::from(1_000u64);
         let state = |state: u8| JobMarket::WrongState { jobId: B256::ZERO, state };
-        let attempt = |attempt, expected| JobMarket::WrongAttempt { attempt, expected: U256::from(expected) };
+        let attempt =
+            |attempt, expected| JobMarket::WrongAttempt { attempt, expected: U256::from(expected) };
         let lease = revert(&JobMarket::LeaseRunning { until });
         assert_eq!(judge(IntentKind::Lapse, &lease, 990), Refusal::ForNow);
-        assert_eq!(judge(IntentKind::Lapse, &lease, 1_005), Refusal::ForNow, "a block may be older than our look");
+        assert_eq!(
+            judge(IntentKind::Lapse, &lease, 1_005),
+            Refusal::ForNow,
+            "a block may be older than our look"
+        );
         assert_eq!(judge(IntentKind::Lapse, &lease, 100), Refusal::ForGood, "the node has renewed");
         for (kind, number, expected) in [
             (IntentKind::Settle, 1, Refusal::ForNow),
@@ -150,7 +164,11 @@ mod tests {
             (IntentKind::Claim, 6, Refusal::ForGood),
             (IntentKind::Assign, 8, Refusal::ForGood),
         ] {
-            assert_eq!(judge(kind, &revert(&state(number)), 0), expected, "{kind:?} in state {number}");
+            assert_eq!(
+                judge(kind, &revert(&state(number)), 0),
+                expected,
+                "{kind:?} in state {number}"
+            );
         }
         assert_eq!(judge(IntentKind::Assign, &revert(&attempt(3, 2u64)), 0), Refusal::ForNow);
         assert_eq!(judge(IntentKind::Assign, &revert(&attempt(2, 3u64)), 0), Refusal::ForGood);

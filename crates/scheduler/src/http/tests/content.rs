@@ -4,7 +4,8 @@ use alloy::signers::local::PrivateKeySigner;
 use futures_util::StreamExt;
 use gristmill_protocol::client::{Client, ClientError};
 use gristmill_protocol::content::{
-    self, CarReader, Cid, Limits as ContentLimits, MemoryStore, add_dir, add_file, read_car, write_car,
+    self, CarReader, Cid, Limits as ContentLimits, MemoryStore, add_dir, add_file, read_car,
+    write_car,
 };
 use gristmill_protocol::error::ErrorCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,13 +60,15 @@ async fn raw(mill: &Mill, request: &str) -> (String, Vec<u8>) {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has a head");
+    let end =
+        answer.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has a head");
     let body = answer.split_off(end + 4);
     (String::from_utf8(answer).unwrap().to_lowercase(), body)
 }
 
 async fn get(mill: &Mill, path: &str, header: &str) -> (String, Vec<u8>) {
-    raw(mill, &format!("GET {path} HTTP/1.1\r\nhost: mill\r\nconnection: close\r\n{header}\r\n")).await
+    raw(mill, &format!("GET {path} HTTP/1.1\r\nhost: mill\r\nconnection: close\r\n{header}\r\n"))
+        .await
 }
 
 #[tokio::test]
@@ -96,8 +99,10 @@ async fn an_upload_may_be_a_stream_and_ends_where_it_is_cut() {
     let (code, detail) = refusal(&client.put_content(half).await.unwrap_err());
     assert_eq!(code, ErrorCode::ContentInvalid);
     assert!(detail.contains("cut off"), "{detail}");
-    let parts: Vec<_> =
-        car.chunks(10_000).map(|part| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(part))).collect();
+    let parts: Vec<_> = car
+        .chunks(10_000)
+        .map(|part| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(part)))
+        .collect();
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(parts));
     client.put_content(body).await.unwrap();
     assert_eq!(download(&client, &root).await, car);
@@ -113,7 +118,9 @@ async fn a_lying_block_is_refused_and_not_kept() {
     let (code, detail) = refusal(&client.put_content(lie).await.unwrap_err());
     assert_eq!(code, ErrorCode::ContentInvalid);
     assert!(detail.contains("do not hash to it"), "{detail}");
-    let Err(error) = client.car(&root.to_string()).await.map(drop) else { panic!("it is not complete") };
+    let Err(error) = client.car(&root.to_string()).await.map(drop) else {
+        panic!("it is not complete")
+    };
     assert_eq!(refusal(&error).0, ErrorCode::ContentMissing);
     for garbage in [&b""[..], b"garbage", &[0xff; 100]] {
         let (code, _) = refusal(&client.put_content(garbage.to_vec()).await.unwrap_err());
@@ -150,8 +157,10 @@ async fn uploads_have_limits_and_an_owner() {
     let (code, _) = refusal(&client.put_content(car.clone()).await.unwrap_err());
     assert_eq!(code, ErrorCode::TooLarge, "said before anything was read");
     // The same without a length that could be looked at.
-    let parts: Vec<_> =
-        car.chunks(50_000).map(|part| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(part))).collect();
+    let parts: Vec<_> = car
+        .chunks(50_000)
+        .map(|part| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(part)))
+        .collect();
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(parts));
     let (code, _) = refusal(&client.put_content(body).await.unwrap_err());
     assert_eq!(code, ErrorCode::TooLarge);
@@ -221,9 +230,13 @@ async fn the_gateway_speaks_as_the_specification_has_it() {
     assert_eq!(cids.len(), 3, "the root, the folder and its file, and not the model");
 
     // HEAD says the same and sends nothing.
-    let request = format!("HEAD /ipfs/{root}?format=car HTTP/1.1\r\nhost: mill\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("HEAD /ipfs/{root}?format=car HTTP/1.1\r\nhost: mill\r\nconnection: close\r\n\r\n");
     let (head, body) = raw(&mill, &request).await;
-    assert!(head.contains("content-type: application/vnd.ipld.car; version=1; order=dfs; dups=n"), "{head}");
+    assert!(
+        head.contains("content-type: application/vnd.ipld.car; version=1; order=dfs; dups=n"),
+        "{head}"
+    );
     assert!(body.is_empty());
 
     // What is known already is not sent again.

@@ -13,8 +13,8 @@ use gristmill_protocol::time::Timestamp;
 use super::MemoryRows;
 use crate::store::StoreError;
 use crate::store::chain::{
-    BlockRef, Broadcast, ChainReads, ChainWrites, Enrollment, Inclusion, IntentId, IntentRow, NewTx, ReplicaId, SignerClaim,
-    SignerLease, TxId, TxRow, TxState,
+    BlockRef, Broadcast, ChainReads, ChainWrites, Enrollment, Inclusion, IntentId, IntentRow,
+    NewTx, ReplicaId, SignerClaim, SignerLease, TxId, TxRow, TxState,
 };
 
 /// All rows. Ids are positions, so they follow the order of insertion as they do in a database.
@@ -81,7 +81,8 @@ impl ChainReads for MemoryRows {
 
     fn nodes_of(&self, provider: Address, limit: usize) -> Result<Vec<NodeId>, StoreError> {
         let nodes = self.chain.nodes.iter();
-        let wanted = nodes.filter(|(_, enrollment)| enrollment.provider == provider && !enrollment.revoked);
+        let wanted =
+            nodes.filter(|(_, enrollment)| enrollment.provider == provider && !enrollment.revoked);
         Ok(wanted.map(|(node, _)| *node).take(limit).collect())
     }
 
@@ -100,7 +101,8 @@ impl ChainReads for MemoryRows {
                     Some(tx) => tx.state.intent_state(),
                     None => IntentState::Planned,
                 },
-                hash: tx.map(|tx| tx.inclusion.map_or(tx.newest().hash, |inclusion| inclusion.hash)),
+                hash: tx
+                    .map(|tx| tx.inclusion.map_or(tx.newest().hash, |inclusion| inclusion.hash)),
                 gas_used: tx.and_then(|tx| tx.inclusion).map(|inclusion| inclusion.gas_used),
             }
         };
@@ -108,12 +110,19 @@ impl ChainReads for MemoryRows {
     }
 
     fn planned_intents(&self, now: Timestamp, limit: usize) -> Result<Vec<IntentRow>, StoreError> {
-        let ready = self.chain.intents.iter().filter(|entry| entry.is_planned() && entry.try_at <= now);
+        let ready =
+            self.chain.intents.iter().filter(|entry| entry.is_planned() && entry.try_at <= now);
         Ok(ready.map(|entry| entry.row.clone()).take(limit).collect())
     }
 
     fn next_intent_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.chain.intents.iter().filter(|entry| entry.is_planned()).map(|entry| entry.try_at).min())
+        Ok(self
+            .chain
+            .intents
+            .iter()
+            .filter(|entry| entry.is_planned())
+            .map(|entry| entry.try_at)
+            .min())
     }
 
     fn intent(&self, id: IntentId) -> Result<Option<IntentRow>, StoreError> {
@@ -121,14 +130,24 @@ impl ChainReads for MemoryRows {
     }
 
     fn unreported_intents(&self, limit: usize) -> Result<Vec<IntentRow>, StoreError> {
-        let failed = self.chain.intents.iter().filter(|entry| entry.row.failure.is_some() && !entry.reported);
+        let failed = self
+            .chain
+            .intents
+            .iter()
+            .filter(|entry| entry.row.failure.is_some() && !entry.reported);
         Ok(failed.map(|entry| entry.row.clone()).take(limit).collect())
     }
 
     fn open_txs(&self, signer: Address, limit: usize) -> Result<Vec<TxRow>, StoreError> {
-        let open = |tx: &TxRow| matches!(tx.state, TxState::Signed | TxState::Sent | TxState::Mined);
-        let mut txs: Vec<TxRow> =
-            self.chain.txs.iter().filter(|(by, tx)| *by == signer && open(tx)).map(|(_, tx)| tx.clone()).collect();
+        let open =
+            |tx: &TxRow| matches!(tx.state, TxState::Signed | TxState::Sent | TxState::Mined);
+        let mut txs: Vec<TxRow> = self
+            .chain
+            .txs
+            .iter()
+            .filter(|(by, tx)| *by == signer && open(tx))
+            .map(|(_, tx)| tx.clone())
+            .collect();
         txs.sort_by_key(|tx| tx.nonce);
         txs.truncate(limit);
         Ok(txs)
@@ -139,7 +158,12 @@ impl ChainReads for MemoryRows {
     }
 
     fn chain_window(&self) -> Result<Vec<BlockRef>, StoreError> {
-        Ok(self.chain.window.iter().map(|(number, hash)| BlockRef { number: *number, hash: *hash }).collect())
+        Ok(self
+            .chain
+            .window
+            .iter()
+            .map(|(number, hash)| BlockRef { number: *number, hash: *hash })
+            .collect())
     }
 }
 
@@ -182,7 +206,9 @@ impl ChainWrites for MemoryRows {
     fn lease_signer(&mut self, claim: &SignerClaim) -> Result<Option<SignerLease>, StoreError> {
         let Some(held) = self.chain.signers.get_mut(&claim.signer) else {
             let lease = SignerLease { fence: 1, next_nonce: claim.chain_nonce };
-            self.chain.signers.insert(claim.signer, Held { lease, replica: claim.replica, until: claim.until });
+            self.chain
+                .signers
+                .insert(claim.signer, Held { lease, replica: claim.replica, until: claim.until });
             return Ok(Some(lease));
         };
         if held.replica != claim.replica && held.until > claim.now {
@@ -209,7 +235,12 @@ impl ChainWrites for MemoryRows {
     }
 
     fn insert_tx(&mut self, tx: &NewTx) -> Result<TxId, StoreError> {
-        if self.chain.txs.iter().any(|(signer, other)| *signer == tx.signer && other.nonce == tx.nonce) {
+        if self
+            .chain
+            .txs
+            .iter()
+            .any(|(signer, other)| *signer == tx.signer && other.nonce == tx.nonce)
+        {
             return Err(StoreError::Duplicate { table: "chain_txs" });
         }
         let id = TxId(self.chain.txs.len() as u64);

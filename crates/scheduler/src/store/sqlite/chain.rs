@@ -11,8 +11,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::SqliteRows;
 use crate::store::StoreError;
 use crate::store::chain::{
-    BlockRef, Broadcast, ChainReads, ChainWrites, Enrollment, Inclusion, IntentId, IntentRow, NewTx, SignerClaim, SignerLease,
-    TxId, TxRow, TxState,
+    BlockRef, Broadcast, ChainReads, ChainWrites, Enrollment, Inclusion, IntentId, IntentRow,
+    NewTx, SignerClaim, SignerLease, TxId, TxRow, TxState,
 };
 
 /// SQLite's integers are signed. Only times that mean "never" are larger, and they stay so.
@@ -43,27 +43,34 @@ fn block_ref(row: &Row<'_>) -> rusqlite::Result<BlockRef> {
 }
 
 fn read_json(table: &'static str, text: &str) -> Result<Intent, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt { table, problem: error.to_string() })
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Corrupt { table, problem: error.to_string() })
 }
 
 fn tx_state(text: &str) -> Result<TxState, StoreError> {
-    TxState::ALL.iter().copied().find(|state| state.as_str() == text).ok_or_else(|| StoreError::Corrupt {
-        table: "chain_txs",
-        problem: format!("`{text}` is not a state"),
+    TxState::ALL.iter().copied().find(|state| state.as_str() == text).ok_or_else(|| {
+        StoreError::Corrupt { table: "chain_txs", problem: format!("`{text}` is not a state") }
     })
 }
 
 const INTENT_COLUMNS: &str = "id, body, tries, failure";
 
 impl SqliteRows<'_> {
-    fn intents(&self, sql: &str, arguments: &[&dyn rusqlite::ToSql]) -> Result<Vec<IntentRow>, StoreError> {
+    fn intents(
+        &self,
+        sql: &str,
+        arguments: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<IntentRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(arguments)?;
         let mut intents = Vec::new();
         while let Some(row) = rows.next()? {
             intents.push(IntentRow {
                 id: IntentId(uint(row, 0)?),
-                intent: read_json("chain_intents", row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+                intent: read_json(
+                    "chain_intents",
+                    row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
+                )?,
                 tries: row.get(2)?,
                 failure: row.get(3)?,
             });
@@ -96,10 +103,13 @@ impl SqliteRows<'_> {
 
 impl ChainReads for SqliteRows<'_> {
     fn enrollment(&self, node: NodeId) -> Result<Option<Enrollment>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT provider, revoked FROM chain_nodes WHERE node = ?1")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT provider, revoked FROM chain_nodes WHERE node = ?1")?;
         let found = statement
-            .query_row([node.0.as_slice()], |row| Ok(Enrollment { provider: address(row, 0)?, revoked: row.get(1)? }))
+            .query_row([node.0.as_slice()], |row| {
+                Ok(Enrollment { provider: address(row, 0)?, revoked: row.get(1)? })
+            })
             .optional()?;
         Ok(found)
     }
@@ -108,17 +118,19 @@ impl ChainReads for SqliteRows<'_> {
         let mut statement = self.connection.prepare_cached(
             "SELECT node FROM chain_nodes WHERE provider = ?1 AND revoked = 0 ORDER BY node LIMIT ?2",
         )?;
-        let rows =
-            statement.query_map(params![provider.as_slice(), count(limit)], |row| address(row, 0).map(NodeId))?;
+        let rows = statement.query_map(params![provider.as_slice(), count(limit)], |row| {
+            address(row, 0).map(NodeId)
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn is_approved(&self, provider: Address, token: Address) -> Result<bool, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT approved FROM chain_approvals WHERE provider = ?1 AND token = ?2")?;
-        let found =
-            statement.query_row([provider.as_slice(), token.as_slice()], |row| row.get(0)).optional()?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT approved FROM chain_approvals WHERE provider = ?1 AND token = ?2",
+        )?;
+        let found = statement
+            .query_row([provider.as_slice(), token.as_slice()], |row| row.get(0))
+            .optional()?;
         Ok(found.unwrap_or(false))
     }
 
@@ -133,7 +145,10 @@ impl ChainReads for SqliteRows<'_> {
         let mut rows = statement.query([job.0.as_slice()])?;
         let mut views = Vec::new();
         while let Some(row) = rows.next()? {
-            let intent = read_json("chain_intents", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+            let intent = read_json(
+                "chain_intents",
+                row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
+            )?;
             let failed: bool = row.get(1)?;
             let state: Option<String> = row.get(2)?;
             views.push(TransactionView {
@@ -216,12 +231,15 @@ impl ChainReads for SqliteRows<'_> {
     }
 
     fn chain_cursor(&self) -> Result<Option<BlockRef>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT number, hash FROM chain_cursor")?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT number, hash FROM chain_cursor")?;
         Ok(statement.query_row([], block_ref).optional()?)
     }
 
     fn chain_window(&self) -> Result<Vec<BlockRef>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT number, hash FROM chain_blocks ORDER BY number")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT number, hash FROM chain_blocks ORDER BY number")?;
         let rows = statement.query_map([], block_ref)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -229,8 +247,10 @@ impl ChainReads for SqliteRows<'_> {
 
 impl ChainWrites for SqliteRows<'_> {
     fn insert_intent(&mut self, intent: &Intent) -> Result<(), StoreError> {
-        let body = serde_json::to_string(intent)
-            .map_err(|error| StoreError::Corrupt { table: "chain_intents", problem: error.to_string() })?;
+        let body = serde_json::to_string(intent).map_err(|error| StoreError::Corrupt {
+            table: "chain_intents",
+            problem: error.to_string(),
+        })?;
         self.execute(
             "INSERT INTO chain_intents (kind, subject, job, body) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (kind, subject) DO NOTHING",
@@ -293,12 +313,15 @@ impl ChainWrites for SqliteRows<'_> {
             "UPDATE chain_signers SET next_nonce = next_nonce + 1 WHERE address = ?1 AND fence = ?2
              RETURNING next_nonce - 1",
         )?;
-        Ok(statement.query_row(params![signer.as_slice(), int(fence)], |row| uint(row, 0)).optional()?)
+        Ok(statement
+            .query_row(params![signer.as_slice(), int(fence)], |row| uint(row, 0))
+            .optional()?)
     }
 
     fn holds_signer(&mut self, signer: Address, fence: u64) -> Result<bool, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT 1 FROM chain_signers WHERE address = ?1 AND fence = ?2")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM chain_signers WHERE address = ?1 AND fence = ?2")?;
         Ok(statement.exists(params![signer.as_slice(), int(fence)])?)
     }
 
@@ -309,7 +332,10 @@ impl ChainWrites for SqliteRows<'_> {
         )?;
         let id = TxId(u64::try_from(self.connection.last_insert_rowid()).unwrap_or(0));
         self.insert_broadcast(id, &tx.broadcast)?;
-        self.execute("UPDATE chain_intents SET tx = ?2 WHERE id = ?1", params![int(tx.intent.0), int(id.0)])?;
+        self.execute(
+            "UPDATE chain_intents SET tx = ?2 WHERE id = ?1",
+            params![int(tx.intent.0), int(id.0)],
+        )?;
         Ok(id)
     }
 
@@ -331,7 +357,10 @@ impl ChainWrites for SqliteRows<'_> {
     }
 
     fn mark_sent(&mut self, tx: TxId) -> Result<(), StoreError> {
-        self.execute("UPDATE chain_txs SET state = 'sent' WHERE id = ?1 AND state = 'signed'", params![int(tx.0)])?;
+        self.execute(
+            "UPDATE chain_txs SET state = 'sent' WHERE id = ?1 AND state = 'signed'",
+            params![int(tx.0)],
+        )?;
         Ok(())
     }
 
@@ -363,7 +392,10 @@ impl ChainWrites for SqliteRows<'_> {
     }
 
     fn mark_final(&mut self, tx: TxId) -> Result<(), StoreError> {
-        self.execute("UPDATE chain_txs SET state = 'final' WHERE id = ?1 AND state = 'mined'", params![int(tx.0)])?;
+        self.execute(
+            "UPDATE chain_txs SET state = 'final' WHERE id = ?1 AND state = 'mined'",
+            params![int(tx.0)],
+        )?;
         Ok(())
     }
 
@@ -429,7 +461,10 @@ impl ChainWrites for SqliteRows<'_> {
     }
 
     fn revoke_enrollment(&mut self, node: NodeId) -> Result<(), StoreError> {
-        self.execute("UPDATE chain_nodes SET revoked = 1 WHERE node = ?1", params![node.0.as_slice()])?;
+        self.execute(
+            "UPDATE chain_nodes SET revoked = 1 WHERE node = ?1",
+            params![node.0.as_slice()],
+        )?;
         Ok(())
     }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use gristmill_market::Needs;
 use gristmill_market::effect::{Intent, IntentAction};
 use gristmill_market::escrow::ChainPosition;
-use gristmill_market::Needs;
 use gristmill_protocol::api::IntentState;
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, TxHash};
 use gristmill_protocol::time::Timestamp;
@@ -12,7 +12,8 @@ use gristmill_protocol::{Address, B256};
 
 use super::{MemoryStore, SqliteStore, Store, read, write};
 use crate::store::chain::{
-    BlockRef, Broadcast, Enrollment, Inclusion, IntentId, NewTx, ReplicaId, SignerClaim, TxId, TxState,
+    BlockRef, Broadcast, Enrollment, Inclusion, IntentId, NewTx, ReplicaId, SignerClaim, TxId,
+    TxState,
 };
 
 on_every_store! {
@@ -34,7 +35,8 @@ fn job(byte: u8) -> JobId {
 }
 
 fn intent(byte: u8) -> Intent {
-    let action = IntentAction::Assign { attempt: AttemptNumber(1), node: NodeId(Address::repeat_byte(7)) };
+    let action =
+        IntentAction::Assign { attempt: AttemptNumber(1), node: NodeId(Address::repeat_byte(7)) };
     Intent { job: job(byte), action, round: 0 }
 }
 
@@ -149,7 +151,11 @@ fn a_nonce_is_taken_only_under_the_newest_fence(store: Arc<dyn Store>) {
     assert_eq!((take(first.fence), take(first.fence)), (Some(5), Some(6)));
     assert_eq!(lease(claim(2, None, 5, 99)), None, "it is the other's");
     let renewed = lease(claim(1, Some(first.fence), 0, 50)).unwrap();
-    assert_eq!((renewed.fence, renewed.next_nonce), (first.fence, 7), "the chain lags behind, our nonce does not");
+    assert_eq!(
+        (renewed.fence, renewed.next_nonce),
+        (first.fence, 7),
+        "the chain lags behind, our nonce does not"
+    );
     let restarted = lease(claim(1, None, 7, 60)).unwrap();
     assert!(restarted.fence > first.fence);
     assert_eq!(take(first.fence), None, "the process before the restart is not heard");
@@ -186,7 +192,8 @@ fn a_lost_nonce_frees_its_intent(store: Arc<dyn Store>) {
     sign(&store, id, 1, 2);
     assert_eq!(state_of(&store, 1), IntentState::Signed);
     // Its old nonce stays taken.
-    let again = NewTx { signer: SIGNER, nonce: 0, intent: id, gas_limit: 1, broadcast: broadcast(3) };
+    let again =
+        NewTx { signer: SIGNER, nonce: 0, intent: id, gas_limit: 1, broadcast: broadcast(3) };
     let mut writer = store.writer().unwrap();
     writer.transact(&Needs::default(), &mut |rows| rows.insert_tx(&again).map(drop)).unwrap_err();
 }
@@ -232,12 +239,18 @@ fn enrollments_and_approvals_follow_the_newest_event(store: Arc<dyn Store>) {
         rows.put_enrollment(node, Address::repeat_byte(9))
     });
     let enrolled = Some(Enrollment { provider, revoked: false });
-    assert_eq!(read(&store, |rows| rows.enrollment(node)), enrolled, "a node belongs to its first provider for good");
+    assert_eq!(
+        read(&store, |rows| rows.enrollment(node)),
+        enrolled,
+        "a node belongs to its first provider for good"
+    );
     assert_eq!(read(&store, |rows| rows.nodes_of(provider, 9)), [node, other]);
     write(&store, |rows| rows.revoke_enrollment(node));
     // The same events again, as after a crash.
     write(&store, |rows| rows.put_enrollment(node, provider));
-    assert!(read(&store, |rows| rows.enrollment(node)).is_some_and(|enrollment| enrollment.revoked));
+    assert!(
+        read(&store, |rows| rows.enrollment(node)).is_some_and(|enrollment| enrollment.revoked)
+    );
     assert_eq!(read(&store, |rows| rows.nodes_of(provider, 9)), [other]);
 
     let approved = || read(&store, |rows| rows.is_approved(provider, token));
