@@ -127,11 +127,14 @@ impl Chain {
         let mut gas = BTreeMap::new();
         for log in provider.get_logs(&filter).await? {
             let event = JobMarket::JobMarketEvents::decode_log(&log.inner)?;
-            let name = match event.data {
-                JobMarket::JobMarketEvents::Opened(_) => "Opened",
-                JobMarket::JobMarketEvents::Assigned(_) => "Assigned",
-                JobMarket::JobMarketEvents::Settled(_) => "Settled",
-                _ => continue,
+            let name = if matches!(event.data, JobMarket::JobMarketEvents::Opened(_)) {
+                "Opened"
+            } else if matches!(event.data, JobMarket::JobMarketEvents::Assigned(_)) {
+                "Assigned"
+            } else if matches!(event.data, JobMarket::JobMarketEvents::Settled(_)) {
+                "Settled"
+            } else {
+                continue;
             };
             let hash = log.transaction_hash.context("a log belongs to a transaction")?;
             let receipt =

@@ -80,10 +80,6 @@ pub struct ChainEvent {
 }
 
 /// What the contract says has happened. Events are final, in order, and may come twice.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once from a driver to the rules, never kept in numbers"
-)]
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Fact {

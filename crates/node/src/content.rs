@@ -200,15 +200,18 @@ pub fn collect(
 }
 
 fn output_error(error: &ContentError) -> FetchError {
-    match error {
+    let is_the_jobs = matches!(
+        error,
         ContentError::Symlink { .. }
-        | ContentError::SpecialFile { .. }
-        | ContentError::LimitExceeded(_)
-        | ContentError::InvalidName { .. }
-        | ContentError::Changed { .. } => {
-            FetchError::JobsFault(format!("the output cannot be taken: {error}"))
-        }
-        other => FetchError::local("hash the output", other),
+            | ContentError::SpecialFile { .. }
+            | ContentError::LimitExceeded(_)
+            | ContentError::InvalidName { .. }
+            | ContentError::Changed { .. }
+    );
+    if is_the_jobs {
+        FetchError::JobsFault(format!("the output cannot be taken: {error}"))
+    } else {
+        FetchError::local("hash the output", error)
     }
 }
 

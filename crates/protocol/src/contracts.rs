@@ -4,13 +4,7 @@ use crate::api::EscrowState;
 use crate::signing::CompactSignature;
 use crate::terms::Terms;
 
-#[expect(
-    missing_docs,
-    clippy::too_many_arguments,
-    clippy::all,
-    clippy::pedantic,
-    reason = "generated from the ABI"
-)]
+#[expect(missing_docs, reason = "generated from the ABI, whose source has the documentation")]
 mod bindings {
     alloy::sol!(
         #[sol(rpc, all_derives)]

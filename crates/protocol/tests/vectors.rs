@@ -1,5 +1,7 @@
 //! The golden vectors of `api/vectors.json`, read from the file as every other language reads them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, ReceiptHash, SpecHash};
 use gristmill_protocol::receipt::Receipt;
 use gristmill_protocol::signing::{CompactSignature, Domain, Message};
@@ -152,13 +154,12 @@ fn every_field_of_the_terms_is_part_of_the_job_id() {
     for vector in vectors.terms {
         for (name, value) in vector.terms.as_object().unwrap() {
             let mut changed = vector.terms.clone();
-            changed[name] = match value {
-                Value::Number(number) => Value::from(number.as_u64().unwrap() ^ 1),
-                Value::String(text) => {
-                    let (head, last) = text.split_at(text.len() - 1);
-                    Value::from(format!("{head}{}", if last == "1" { "0" } else { "1" }))
-                }
-                other => panic!("{name}: {other}"),
+            changed[name] = if let Some(number) = value.as_u64() {
+                Value::from(number ^ 1)
+            } else {
+                let (head, last) =
+                    value.as_str().unwrap().split_at(value.as_str().unwrap().len() - 1);
+                Value::from(format!("{head}{}", if last == "1" { "0" } else { "1" }))
             };
             let terms: Terms = serde_json::from_value(snake(&changed)).unwrap();
             assert_ne!(terms.id(&domain), vector.job_id, "{name} is not bound");

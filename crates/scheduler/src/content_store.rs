@@ -223,18 +223,13 @@ fn free_bytes(directory: &Path) -> io::Result<u64> {
 
 /// A full disk is the scheduler's trouble, whatever else went wrong is the content's.
 fn full_or_other(error: ContentError) -> UploadError {
-    match &error {
-        ContentError::Store { source, .. }
-            if matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) =>
-        {
-            tracing::error!(%error, "the content store is full");
-            UploadError::Full
-        }
-        _ => UploadError::Content(error),
+    if let ContentError::Store { source, .. } = &error
+        && matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    {
+        tracing::error!(%error, "the content store is full");
+        return UploadError::Full;
     }
+    UploadError::Content(error)
 }
 
 /// A store that remembers, in order, which blocks were read from it.
@@ -334,7 +329,6 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        drop(writer);
         let error = store.import(&mut cut.as_slice()).unwrap_err();
         assert!(matches!(error, UploadError::Incomplete { root, .. } if root == cid), "{error}");
         assert!(matches!(

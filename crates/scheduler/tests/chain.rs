@@ -2,6 +2,8 @@
 //!
 //! Drivers are moved step by step and blocks are mined by hand, so nothing here waits for time to pass.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
 #[path = "chain/anvil.rs"]
 mod anvil;
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -161,7 +161,7 @@ fn count(command: &mut Command, summary: fn(&str) -> Option<Count>) -> Result<Co
             total.skipped += count.skipped;
         }
     }
-    let status = wait(&mut child)?;
+    let status = child.wait()?.success();
     if !seen {
         bail!("{name} ended without counting a test");
     }
@@ -170,20 +170,6 @@ fn count(command: &mut Command, summary: fn(&str) -> Option<Count>) -> Result<Co
         total.failed = 1;
     }
     Ok(total)
-}
-
-fn wait(child: &mut std::process::Child) -> Result<bool> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status.success());
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            bail!("a suite closed its output but did not end");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A line without terminal colours.

@@ -159,10 +159,13 @@ fn path_of(uri: &ContentUri) -> String {
 
 /// Content that was fetched and still cannot be used is the job's fault; a disk that fails is not.
 fn content_error(uri: &ContentUri, error: ContentError) -> FetchError {
-    match error {
-        ContentError::Io { .. } | ContentError::Store { .. } | ContentError::Stream { .. } => {
-            FetchError::local("write an input", error)
-        }
-        other => FetchError::JobsFault(format!("`{uri}` is refused: {other}")),
+    let is_local = matches!(
+        error,
+        ContentError::Io { .. } | ContentError::Store { .. } | ContentError::Stream { .. }
+    );
+    if is_local {
+        FetchError::local("write an input", error)
+    } else {
+        FetchError::JobsFault(format!("`{uri}` is refused: {error}"))
     }
 }

@@ -48,10 +48,8 @@ async fn download(client: &Client, cid: &Cid) -> Vec<u8> {
 }
 
 fn refusal(error: &ClientError) -> (ErrorCode, String) {
-    match error {
-        ClientError::Refused(problem) => (problem.code, problem.detail.clone()),
-        other => panic!("not a refusal: {other:?}"),
-    }
+    let ClientError::Refused(problem) = error else { panic!("not a refusal: {error:?}") };
+    (problem.code, problem.detail.clone())
 }
 
 /// Sends a request and returns the answer's head and body, byte for byte.
@@ -138,7 +136,6 @@ async fn a_root_without_its_blocks_is_refused_by_name() {
     let mut incomplete = Vec::new();
     let mut writer = content::CarWriter::new(&mut incomplete, &[root]).unwrap();
     writer.write_block(&other, b"flour").unwrap();
-    drop(writer);
     let (code, detail) = refusal(&client.put_content(incomplete).await.unwrap_err());
     assert_eq!(code, ErrorCode::ContentInvalid);
     assert!(detail.contains(&root.to_string()), "{detail}");
