@@ -144,6 +144,23 @@ impl Chain {
         Ok(gas)
     }
 
+    /// The names of a job's events, in order.
+    ///
+    /// # Errors
+    /// Where the chain does not answer.
+    pub async fn events_of(&self, job: JobId) -> Result<Vec<&'static str>> {
+        let filter = Filter::new()
+            .address(self.deployment.contract)
+            .from_block(self.deployment.block)
+            .topic1(job.0);
+        let logs = self.provider(Party::Stranger).get_logs(&filter).await?;
+        let name = |log: &alloy::rpc::types::Log| {
+            let topic = log.topic0()?.0;
+            JobMarket::JobMarketEvents::name_by_selector(topic)
+        };
+        logs.iter().map(|log| name(log).context("an event of another contract")).collect()
+    }
+
     /// Moves the chain's clock forward, and mines a block then.
     ///
     /// # Errors

@@ -44,3 +44,24 @@ pub async fn wait_for<T>(
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// Says that a test cannot run on this machine, and why; the run's last line counts it.
+pub fn skip(test: &str, reason: &str) {
+    use std::io::Write;
+    let Some(path) = std::env::var_os("GRISTMILL_SKIPS_FILE") else { return };
+    if let Ok(mut file) = std::fs::File::options().append(true).open(path) {
+        writeln!(file, "{test}: {reason}").ok();
+    }
+}
+
+/// Whether a test that needs an engine can run here; says so where it cannot.
+#[must_use]
+pub fn engine_or_skip(test: &str) -> Option<()> {
+    match engine::missing() {
+        None => Some(()),
+        Some(reason) => {
+            skip(test, &reason);
+            None
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub(crate) struct GlobalArgs {
         help_heading = "Global options"
     )]
     pub(crate) rpc: Option<String>,
-    /// The file that says where the contract is: deployments/<chain id>.json
+    /// The file that says where the contract is: deployments/CHAIN_ID.json
     #[arg(
         long,
         global = true,

@@ -1,3 +1,5 @@
+//! Tests of the turn: batches, rejections, panics, crashes.
+
 use gristmill_market::job::State;
 use gristmill_protocol::api::JobState;
 

@@ -1,3 +1,5 @@
+//! Tests of the SQLite store beyond the suite: files as a crash leaves them.
+
 use super::*;
 use crate::samples;
 use gristmill_market::Changes;
