@@ -187,7 +187,8 @@ async fn a_container_is_adopted_by_a_node_that_was_killed() {
     paid_once(&market.chain, &job, Party::ProviderA).await;
     let log = cli.call(&["logs", &id.to_string()]).await.unwrap().stdout;
     for second in 1..=8 {
-        let lines = log.lines().filter(|line| line.contains(&format!("slept {second} of 8 s"))).count();
+        let lines =
+            log.lines().filter(|line| line.contains(&format!("slept {second} of 8 s"))).count();
         assert_eq!(lines, 1, "second {second} is missing or there twice:\n{log}");
     }
     let left = market.engine.as_ref().unwrap().docker(&["ps", "-aq"]).unwrap();
