@@ -9,7 +9,6 @@ pub mod guest;
 pub mod keys;
 pub mod market;
 pub mod process;
-pub mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
