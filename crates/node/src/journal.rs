@@ -152,7 +152,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(&dir.path().join("journal.sqlite")).unwrap();
         let mut over = record(Phase::Over { how: "paid".into() });
-        over.assignment.attempt = AttemptNumber(2);
+        over.assignment.attempt = AttemptNumber(1);
         let live = record(Phase::Accepted);
         journal.save(&over).unwrap();
         journal.save(&live).unwrap();

@@ -199,7 +199,7 @@ fn a_finished_result_is_published_in_time_and_claimed_after_its_window() {
 #[test]
 fn a_failure_is_never_published() {
     let failure = signed(Outcome::Limited { limit: Limit::Memory });
-    let seen = Seen { now: DEADLINE - 60, lease_end: DEADLINE, ..mine() };
+    let seen = Seen { now: DEADLINE - 60, lease_end: DEADLINE + 3000, ..mine() };
     assert_eq!(step(Phase::Signed { signed: failure.clone() }, &seen), Step::Report);
     let delivered = Phase::Delivered { signed: failure, answer: "noted".into() };
     assert!(matches!(step(delivered, &seen), Step::End { .. }));
