@@ -40,8 +40,11 @@ async fn every_command_in_the_guides_works() {
     let programs = binary("gristmill").unwrap().parent().unwrap().to_owned();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     // The guides speak of files of the repository; what they write must not land in it.
-    std::os::unix::fs::symlink(gristmill_e2e::root().join("examples"), folder.path().join("examples"))
-        .unwrap();
+    std::os::unix::fs::symlink(
+        gristmill_e2e::root().join("examples"),
+        folder.path().join("examples"),
+    )
+    .unwrap();
     let environment = market.cli(Party::Submitter).unwrap().environment();
     for guide in ["submitter.md", "provider.md", "operator.md"] {
         let script = script(guide);
