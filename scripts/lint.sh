@@ -20,7 +20,7 @@ step "gas snapshot" npm --prefix contracts run --silent gas:check
 step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 step "docs" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 if cargo deny --version >/dev/null 2>&1; then
-    step "licences and banned crates" cargo deny --all-features --offline check bans licenses sources
+    step "licences and banned crates" cargo deny --all-features check bans licenses sources
 else
     echo "▸ licences and banned crates: skipped, cargo-deny is not installed (cargo install --locked cargo-deny)"
 fi
