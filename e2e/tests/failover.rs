@@ -14,7 +14,6 @@ use gristmill_e2e::process::Lifetime;
 use gristmill_e2e::{engine_or_skip, wait_for};
 use gristmill_protocol::api::{AttemptState, EscrowState, JobState, JobView};
 use gristmill_protocol::ids::JobId;
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -221,7 +220,7 @@ async fn a_module_that_died_with_its_node_is_given_back_and_never_run_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_publishes_and_claims_when_its_scheduler_is_gone() {
     let (_folder, mut market) = market(false).await;
-    let node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
+    let mut node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let cli = market.cli(Party::Submitter).unwrap();
     let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
@@ -233,6 +232,9 @@ async fn a_node_publishes_and_claims_when_its_scheduler_is_gone() {
 
     let signed = async || node.process.output().contains("the result is signed").then_some(());
     wait_for("the result to be signed", SOON, signed).await.unwrap();
+    // A restart in between changes nothing: what was signed is in the journal.
+    node.process.kill_hard().unwrap();
+    node.restart().unwrap();
     // The lease is kept alive by the node on the way to the deadline.
     let step = 60;
     let last_call = job.terms.deadline - 119;
@@ -262,5 +264,6 @@ async fn a_node_publishes_and_claims_when_its_scheduler_is_gone() {
     let spent = submitter - submitter_after;
     let bounty = U256::from(job.terms.bounty.0);
     assert!(spent < bounty, "the fee of a scheduler that did nothing came back");
-    node.process.signal(Signal::TERM);
+    // It is told to stop while the scheduler is still gone, and does.
+    assert!(node.process.stop().unwrap().success());
 }

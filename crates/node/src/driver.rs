@@ -6,11 +6,11 @@ mod log_upload;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gristmill_protocol::api::{Assignment, AttemptRef, PollRequest, Stop};
-use gristmill_protocol::client::ClientError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -43,10 +43,9 @@ pub async fn run(config: Config, key: NodeKey) -> Result<()> {
     tokio::spawn(listen_for_signals(draining.clone(), cancelled.clone())?);
 
     tokio::select! {
-        ready = connect(&context) => ready?,
+        checked = wait_for_chain(&context) => checked?,
         () = draining.cancelled() => return Ok(()),
     }
-    tracing::info!(node = %context.key.id(), scheduler = context.session.client().base(), "ready for work");
     let mut agent = Agent {
         context,
         attempts: BTreeMap::new(),
@@ -54,6 +53,7 @@ pub async fn run(config: Config, key: NodeKey) -> Result<()> {
         over: HashSet::new(),
         cancelled,
     };
+    // What is under way needs the chain and not the scheduler, which may be gone for good.
     agent.resume().await?;
     agent.work(&draining).await
 }
@@ -79,35 +79,30 @@ fn listen_for_signals(
     })
 }
 
-/// Waits until chain and scheduler answer and the offer is taken. A wrong chain is no matter of waiting.
-async fn connect(context: &Context) -> Result<()> {
+/// Waits until the chain answers. A wrong one is no matter of waiting.
+async fn wait_for_chain(context: &Context) -> Result<()> {
     let mut backoff = Backoff::default();
     loop {
         match context.chain.check().await {
-            Ok(()) => break,
             Err(error @ ChainError::Unreachable(_)) => {
                 tracing::warn!(%error, "waiting for the chain");
                 backoff.pause().await;
             }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let mut backoff = Backoff::default();
-    loop {
-        match context.offer().await {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, "the scheduler does not take the offer yet; `gristmill-node doctor` says why");
-                backoff.pause().await;
-            }
-            Err(error) => return Err(error).context("offer this node to the scheduler"),
+            checked => return Ok(checked?),
         }
     }
 }
 
+/// An attempt that is being pursued in a task of its own.
+struct Pursued {
+    control: watch::Sender<Control>,
+    /// Whether a node that is told to stop has to wait for it. What is only left to be paid goes on at the next start.
+    is_busy: Arc<AtomicBool>,
+}
+
 struct Agent {
     context: Arc<Context>,
-    attempts: BTreeMap<AttemptRef, watch::Sender<Control>>,
+    attempts: BTreeMap<AttemptRef, Pursued>,
     tasks: JoinSet<AttemptRef>,
     /// Attempts that are over, and must never be begun again.
     over: HashSet<AttemptRef>,
@@ -141,8 +136,9 @@ impl Agent {
         let mut backoff = Backoff::default();
         let mut rest = REST_FIRST;
         let mut resting_until = None;
+        let mut is_offered = false;
         loop {
-            if draining.is_cancelled() && self.attempts.is_empty() {
+            if draining.is_cancelled() && !self.is_busy() {
                 return Ok(());
             }
             if self.context.health.failures() >= FAILURES_MAX && resting_until.is_none() {
@@ -163,44 +159,57 @@ impl Agent {
                 draining: draining.is_cancelled() || resting_until.is_some(),
             };
             let context = Arc::clone(&self.context);
-            let poll = async move { context.session.poll(&request).await };
+            let ask = async move {
+                if is_offered {
+                    context.session.poll(&request).await.map(Some)
+                } else {
+                    context.offer().await.map(|()| None)
+                }
+            };
             tokio::select! {
-                answer = poll => match answer {
+                answer = ask => match answer {
                     Ok(reply) => {
+                        if !is_offered {
+                            let (node, scheduler) = (self.context.key.id(), self.context.session.client().base());
+                            tracing::info!(%node, scheduler, "ready for work");
+                        }
+                        is_offered = true;
                         backoff = Backoff::default();
+                        let Some(reply) = reply else { continue };
                         for assignment in reply.assignments {
                             self.take(assignment).await?;
                         }
                         for stop in reply.stop {
-                            self.stop(stop).await;
+                            self.stop(stop);
                         }
                     }
-                    Err(error) => self.poll_failed(error, &mut backoff).await,
+                    Err(error) => {
+                        tracing::warn!(%error, "the scheduler does not answer as it should; `gristmill-node doctor` may know why");
+                        // A scheduler that lost its database does not know the node any more.
+                        is_offered = is_offered && error.is_retryable();
+                        tokio::select! {
+                            () = backoff.pause() => {}
+                            () = draining.cancelled(), if !draining.is_cancelled() => {}
+                        }
+                    }
                 },
                 Some(ended) = self.tasks.join_next() => self.ended(ended),
                 () = draining.cancelled(), if !draining.is_cancelled() => {}
-                () = self.cancelled.cancelled(), if !self.attempts.is_empty() && !self.all_cancelled() => {
-                    for control in self.attempts.values() {
-                        control.send_modify(|control| control.cancelled = true);
+                () = self.cancelled.cancelled(), if !self.all_cancelled() => {
+                    for pursued in self.attempts.values() {
+                        pursued.control.send_modify(|control| control.cancelled = true);
                     }
                 }
             }
         }
     }
 
-    fn all_cancelled(&self) -> bool {
-        self.attempts.values().all(|control| control.borrow().cancelled)
+    fn is_busy(&self) -> bool {
+        self.attempts.values().any(|pursued| pursued.is_busy.load(Ordering::Relaxed))
     }
 
-    async fn poll_failed(&self, error: ClientError, backoff: &mut Backoff) {
-        tracing::warn!(%error, "the poll failed");
-        backoff.pause().await;
-        // A scheduler that lost its database does not know the node any more.
-        if !error.is_retryable()
-            && let Err(error) = self.context.offer().await
-        {
-            tracing::warn!(%error, "the scheduler does not take the offer");
-        }
+    fn all_cancelled(&self) -> bool {
+        self.attempts.values().all(|pursued| pursued.control.borrow().cancelled)
     }
 
     fn ended(&mut self, ended: Result<AttemptRef, tokio::task::JoinError>) {
@@ -243,18 +252,19 @@ impl Agent {
     fn pursue(&mut self, record: Record, restarted: bool) {
         let held = record.held();
         let (control, receiver) = watch::channel(Control::default());
-        self.attempts.insert(held, control);
+        let is_busy = Arc::new(AtomicBool::new(record.phase.is_busy()));
+        self.attempts.insert(held, Pursued { control, is_busy: Arc::clone(&is_busy) });
         let context = Arc::clone(&self.context);
         self.tasks.spawn(async move {
-            attempt::pursue(context, record, receiver, restarted).await;
+            attempt::pursue(context, record, receiver, is_busy, restarted).await;
             held
         });
     }
 
-    async fn stop(&self, stop: Stop) {
+    fn stop(&self, stop: Stop) {
         let held = AttemptRef { job_id: stop.job_id, attempt: stop.attempt };
-        if let Some(control) = self.attempts.get(&held) {
-            control.send_if_modified(|control| {
+        if let Some(pursued) = self.attempts.get(&held) {
+            pursued.control.send_if_modified(|control| {
                 let is_new = control.stop.as_ref() != Some(&stop);
                 control.stop = Some(stop);
                 is_new

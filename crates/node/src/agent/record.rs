@@ -77,19 +77,18 @@ impl Phase {
         }
     }
 
-    /// Whether the machine is busy with it.
+    /// Whether something is left that only this machine can do now. A result that was delivered waits for its payment.
     #[must_use]
-    pub fn is_working(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         match self {
             Self::Accepted
             | Self::Preparing
             | Self::Starting { .. }
             | Self::Running { .. }
-            | Self::Collecting { .. } => true,
-            Self::Signed { .. }
-            | Self::Delivered { .. }
-            | Self::Releasing { .. }
-            | Self::Over { .. } => false,
+            | Self::Collecting { .. }
+            | Self::Signed { .. }
+            | Self::Releasing { .. } => true,
+            Self::Delivered { .. } | Self::Over { .. } => false,
         }
     }
 

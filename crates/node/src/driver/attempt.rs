@@ -2,6 +2,7 @@
 //! knows of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gristmill_protocol::api::{AttemptRef, EscrowState, ReportRequest, Stop};
@@ -47,6 +48,7 @@ pub(super) async fn pursue(
     context: Arc<Context>,
     record: Record,
     control: watch::Receiver<Control>,
+    is_busy: Arc<AtomicBool>,
     restarted: bool,
 ) {
     let (sender, receiver) = mpsc::channel(8);
@@ -63,6 +65,7 @@ pub(super) async fn pursue(
         task: None,
         kill: CancellationToken::new(),
         log: None,
+        is_busy,
         sender,
     };
     if let Err(error) = pursuit.run(control, receiver).await {
@@ -100,6 +103,7 @@ struct Pursuit {
     task: Option<JoinHandle<()>>,
     kill: CancellationToken,
     log: Option<Log>,
+    is_busy: Arc<AtomicBool>,
     sender: mpsc::Sender<Happened>,
 }
 
@@ -162,6 +166,7 @@ impl Pursuit {
 
     fn save(&mut self, phase: Phase) -> Result<(), crate::journal::JournalError> {
         tracing::debug!(job = %self.held.job_id, phase = phase.as_str(), "next phase");
+        self.is_busy.store(phase.is_busy(), Ordering::Relaxed);
         self.record.phase = phase;
         self.context.journal().save(&self.record)
     }
