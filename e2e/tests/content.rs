@@ -76,10 +76,10 @@ async fn reason(market: &Market, input: &str) -> String {
     let client = market.client().unwrap();
     let probe = async || client.job(id).await.ok()?.attempts.pop()?.receipt;
     let receipt = wait_for(&format!("{input} to be refused"), SOON, probe).await.unwrap();
-    match receipt.outcome {
-        Outcome::NotStarted { reason } => reason,
-        outcome => panic!("{input}: {outcome}"),
-    }
+    let Outcome::NotStarted { reason } = receipt.outcome else {
+        panic!("{input}: {}", receipt.outcome)
+    };
+    reason
 }
 
 /// Every path below a folder, without the databases' own files, which come and go.

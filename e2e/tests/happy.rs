@@ -1,6 +1,7 @@
 //! The main road: a bounty is locked, a program runs, a provider is paid, to the last wei.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::too_many_arguments, reason = "the ABI of `permit` has that many")]
 
 use std::time::Duration;
 
