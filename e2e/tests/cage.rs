@@ -98,6 +98,9 @@ async fn hostile_containers_are_stopped_by_their_limits() {
     let kept = log.unwrap().stdout.len();
     assert!((900_000..=1_000_000).contains(&kept), "{kept} bytes of log were kept");
 
+    // Too much, however quickly it ends.
+    let (_, attempt) = run(&market, &program, &["lines", "200000"]).await;
+    assert_eq!(outcome(&attempt), &Outcome::Limited { limit: Limit::Log });
     let (id, attempt) = run(&market, &program, &["socket"]).await;
     assert_eq!(outcome(&attempt), &Outcome::Exited { exit_code: 0 }, "a socket was opened");
     market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
@@ -118,6 +121,8 @@ async fn hostile_modules_are_stopped_by_their_limits() {
     expect_limit(&market, &program, "disk", Limit::Disk).await;
     expect_limit(&market, &program, "loop", Limit::RunTime).await;
     expect_limit(&market, &program, "flood", Limit::Log).await;
+    let (_, attempt) = run(&market, &program, &["lines", "200000"]).await;
+    assert_eq!(outcome(&attempt), &Outcome::Limited { limit: Limit::Log });
     expect_limit(&market, &["--wasm", &wasm, "--fuel", "100000"], "loop", Limit::Fuel).await;
     for mode in ["fork", "socket"] {
         let (_, attempt) = run(&market, &program, &[mode]).await;

@@ -13,6 +13,7 @@ use gristmill_protocol::spec::JobSpec;
 use gristmill_protocol::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::spool::Spool;
 use crate::state_dir::usage;
 
 /// How often a running program is compared with its limits.
@@ -68,6 +69,22 @@ pub enum RunError {
     JobsFault(String),
     #[error("{0}")]
     Infrastructure(String),
+}
+
+impl Finished {
+    /// A program that wrote more log than is kept broke its limit, even if it ended before it could be stopped.
+    fn within_log_limit(self, spool: &Spool) -> Self {
+        let progress = spool.progress();
+        match self.outcome {
+            Outcome::Exited { .. } if progress.written > progress.kept => {
+                Self { outcome: Outcome::Limited { limit: Limit::Log }, ..self }
+            }
+            Outcome::Exited { .. }
+            | Outcome::Limited { .. }
+            | Outcome::NotStarted { .. }
+            | Outcome::OutputRefused { .. } => self,
+        }
+    }
 }
 
 pub(crate) fn infrastructure(doing: &str, error: impl std::fmt::Display) -> RunError {

@@ -137,7 +137,7 @@ fn source(name: &str, text: &str) -> Vec<String> {
     };
     let is_own_rule = name.ends_with("xtask/src/tidy.rs");
     if !is_own_rule && !name.ends_with(".lock") && !name.ends_with("package-lock.json") {
-        find(&["/work/", "/root/"], "a path of one machine");
+        find(&["/home/", "/root/"], "a path of one machine");
     }
     let is_rust = name.ends_with(".rs");
     if is_rust && !is_own_rule {
@@ -179,7 +179,7 @@ fn source(name: &str, text: &str) -> Vec<String> {
 /// A line without its comment. (A `//` inside a string hides the rest of the line from the rules; none needs it.)
 fn code_of(line: &str) -> &str {
     let is_marker =
-        ["TODO", "FIXME", "XXX", "/work/", "/root/"].iter().any(|word| line.contains(word));
+        ["TODO", "FIXME", "XXX", "/home/", "/root/"].iter().any(|word| line.contains(word));
     if is_marker { line } else { line.split("//").next().unwrap_or(line) }
 }
 
@@ -266,7 +266,7 @@ mod tests {
             ("crates/node/src/agent.rs", "fn main() {}\n", "first line"),
             ("crates/node/src/utils.rs", "//! Things.\n", "name the thing"),
             ("crates/node/src/agent.rs", "//! Agent.\ntodo!()\n", "unfinished"),
-            ("crates/node/src/agent.rs", "//! Agent.\n// see /work/notes\n", "machine"),
+            ("crates/node/src/agent.rs", "//! Agent.\n// see /home/me/notes\n", "machine"),
             ("crates/node/src/agent.rs", &long, "lines"),
             ("ARCHITECTURE.md", &"x\n".repeat(ARCHITECTURE_LINES_MAX + 1), "no map"),
         ] {

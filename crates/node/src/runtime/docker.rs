@@ -155,13 +155,16 @@ impl Docker {
         };
         started().await;
         let finished = self.follow(&engine, &name, task, stop, &log_full).await;
-        if tokio::time::timeout(LOG_TAIL, pump).await.is_err() {
+        let mut pump = pump;
+        if tokio::time::timeout(LOG_TAIL, &mut pump).await.is_err() {
+            // Nothing may write to the log after its end was told.
+            pump.abort();
             tracing::warn!(
                 container = name,
                 "the engine did not end the log of a program that has ended"
             );
         }
-        finished
+        Ok(finished?.within_log_limit(spool))
     }
 
     /// Creates the container and attaches to it before it starts, so that no byte of its log is missed.
@@ -319,8 +322,14 @@ async fn pump(
     mut skip: u64,
     full: Arc<Notify>,
 ) {
-    while let Some(Ok(output)) = log.next().await {
-        let bytes = output.into_bytes();
+    while let Some(output) = log.next().await {
+        let bytes = match output {
+            Ok(output) => output.into_bytes(),
+            Err(error) => {
+                tracing::error!(%error, "the engine broke off the log");
+                return;
+            }
+        };
         let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
         skip -= skipped as u64;
         if skipped == bytes.len() {

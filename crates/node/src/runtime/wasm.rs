@@ -38,6 +38,8 @@ pub struct WorkerTask {
     pub fuel: Option<u64>,
     /// Seeds the program's random numbers, so that a job runs the same everywhere.
     pub seed: [u8; 32],
+    /// The agent's process: a worker whose agent is gone ends.
+    pub agent: u32,
     /// Where the worker writes how the program ended.
     pub report: PathBuf,
 }
@@ -103,6 +105,7 @@ impl Wasm {
             run_seconds: task.spec.max_run_seconds,
             fuel: *fuel,
             seed: task.held.job_id.0.0,
+            agent: std::process::id(),
             report: report.clone(),
         };
         let mut child = self.start(&told).await?;
@@ -137,7 +140,7 @@ impl Wasm {
             Some(Some(limit)) => {
                 Ok(Finished { outcome: Outcome::Limited { limit }, fuel_used: None })
             }
-            None => read_report(&report, status),
+            None => Ok(read_report(&report, status)?.within_log_limit(spool)),
         }
     }
 

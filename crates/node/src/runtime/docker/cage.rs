@@ -57,7 +57,11 @@ pub(super) fn container(
             bind(task.output.display(), "/output", false),
         ]),
         // Kept by the engine too, so that an agent that was restarted finds what it missed.
-        log_config: Some(HostConfigLogConfig { typ: Some("local".into()), config: None }),
+        // It never rotates: the program is stopped long before, and what was rotated away could not be found again.
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("local".into()),
+            config: Some(HashMap::from([("max-size".into(), "4g".into())])),
+        }),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,

@@ -45,7 +45,9 @@ pub fn main() -> std::io::Result<()> {
 fn confine(task: &WorkerTask) -> std::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // The agent may have died before the line above.
-    if rustix::process::getppid().is_none_or(|parent| parent.as_raw_nonzero().get() == 1) {
+    let parent =
+        rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
+    if parent != Some(task.agent) {
         return Err(std::io::Error::other("the agent is gone"));
     }
     let limit = |resource, most: u64| {
