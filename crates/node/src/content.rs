@@ -159,7 +159,7 @@ impl Fetcher {
         Duration::from_secs(self.config.total_timeout_seconds)
     }
 
-    /// Makes room in the cache. Blocks that were not read for longest go first.
+    /// Empties the cache once it has grown beyond its limit.
     pub fn trim_cache(&self) -> io::Result<()> {
         let bytes = self.store.bytes()?;
         if bytes <= self.config.cache_bytes_max {
