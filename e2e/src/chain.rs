@@ -9,7 +9,7 @@ use alloy::network::EthereumWallet;
 use alloy::primitives::{Address, U256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::Filter;
-use alloy::sol_types::SolEventInterface;
+use alloy::sol_types::{SolEvent, SolEventInterface};
 use anyhow::{Context, Result, ensure};
 use gristmill_protocol::contracts::JobMarket;
 use gristmill_protocol::deployment::Deployment;
@@ -161,6 +161,35 @@ impl Chain {
         logs.iter().map(|log| name(log).context("an event of another contract")).collect()
     }
 
+    /// Every payment for a job: to whom, how much, and the scheduler's fee.
+    ///
+    /// # Errors
+    /// Where the chain does not answer.
+    pub async fn payments_of(&self, job: JobId) -> Result<Vec<(Address, U256, U256)>> {
+        let filter = Filter::new()
+            .address(self.deployment.contract)
+            .from_block(self.deployment.block)
+            .event_signature(JobMarket::Paid::SIGNATURE_HASH)
+            .topic1(job.0);
+        let logs = self.provider(Party::Stranger).get_logs(&filter).await?;
+        let payment = |log: &alloy::rpc::types::Log| {
+            let paid = JobMarket::Paid::decode_log(&log.inner)?;
+            Ok((paid.provider, paid.amount, paid.fee))
+        };
+        logs.iter().map(payment).collect()
+    }
+
+    /// Makes a block every so many seconds; 0 makes none, so that what waits for a block stays where it is.
+    ///
+    /// # Errors
+    /// Where the chain does not answer.
+    pub async fn mine_every(&self, seconds: u64) -> Result<()> {
+        let provider = self.provider(Party::Stranger);
+        let _: serde_json::Value =
+            provider.raw_request("evm_setIntervalMining".into(), [seconds]).await?;
+        Ok(())
+    }
+
     /// Moves the chain's clock forward, and mines a block then.
     ///
     /// # Errors
@@ -172,6 +201,19 @@ impl Chain {
         let _: serde_json::Value = provider.raw_request("evm_mine".into(), ()).await?;
         Ok(())
     }
+}
+
+/// The contract's own reason for refusing a call.
+///
+/// # Panics
+/// Where it did not refuse, or gave no reason of its own.
+pub fn refusal<T>(
+    what: &str,
+    answer: Result<T, alloy::contract::Error>,
+) -> JobMarket::JobMarketErrors {
+    let Err(error) = answer else { panic!("{what}: the contract did not refuse") };
+    let reason = error.as_decoded_interface_error::<JobMarket::JobMarketErrors>();
+    reason.unwrap_or_else(|| panic!("{what}: {error}"))
 }
 
 async fn deploy(rpc_url: &str) -> Result<Deployment> {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use alloy::primitives::U256;
-use gristmill_e2e::chain::Chain;
+use gristmill_e2e::chain::{Chain, refusal};
 use gristmill_e2e::cli::Cli;
 use gristmill_e2e::guest::Guest;
 use gristmill_e2e::keys::Party;
@@ -13,6 +13,7 @@ use gristmill_e2e::market::{Market, Settings};
 use gristmill_e2e::process::Lifetime;
 use gristmill_e2e::{engine_or_skip, wait_for};
 use gristmill_protocol::api::{AttemptState, EscrowState, JobState, JobView};
+use gristmill_protocol::contracts::JobMarket;
 use gristmill_protocol::ids::JobId;
 use tempfile::TempDir;
 
@@ -64,61 +65,91 @@ async fn running(market: &Market, id: JobId) -> JobView {
     wait_for("the program to run", SOON, probe).await.unwrap()
 }
 
-/// The job was paid once, to `provider`, and every attempt was assigned once.
-async fn paid_once(chain: &Chain, job: &JobView, provider: Party) {
+/// The job was paid once, to `provider`, whose wallet had `before`; every attempt was assigned once.
+async fn paid_once(chain: &Chain, job: &JobView, provider: Party, before: U256) {
     let events = chain.events_of(job.id).await.unwrap();
     let count = |name: &str| events.iter().filter(|event| **event == name).count();
     assert_eq!(count("Paid"), 1, "{events:?}");
     assert_eq!(count("Refunded") + count("Cancelled"), 0, "{events:?}");
-    let assigned = job.attempts.iter().filter(|attempt| attempt.number.0 > 0).count();
-    assert!(count("Assigned") <= assigned, "an attempt was assigned twice: {events:?}");
-    let gained = chain.balance(provider.address()).await.unwrap();
-    assert!(gained > U256::ZERO);
-    assert_eq!(
-        chain.balance(chain.deployment.contract).await.unwrap(),
-        U256::ZERO,
-        "money was left behind"
-    );
+    assert_eq!(count("Assigned"), job.attempts.len(), "{events:?}");
+    let gained = chain.balance(provider.address()).await.unwrap() - before;
+    assert_eq!(gained, U256::from(job.terms.bounty.0 - job.terms.fee.0));
+    let left = chain.balance(chain.deployment.contract).await.unwrap();
+    assert_eq!(left, U256::ZERO, "money was left behind");
+}
+
+/// Kills the scheduler, which must stand at `state` then, and starts it again.
+async fn crash_at(market: &mut Market, id: JobId, states: &[JobState]) {
+    let job = market.wait_for_state(id, states, SOON).await.unwrap();
+    market.scheduler.process.kill_hard().unwrap();
+    assert!(states.contains(&job.state));
+    market.scheduler.restart().await.unwrap();
+}
+
+async fn newest_job(market: &Market) -> JobId {
+    let client = market.client().unwrap();
+    let filter = gristmill_protocol::client::JobFilter::default();
+    let probe = async || client.jobs(&filter).await.ok()?.items.first().map(|job| job.id);
+    wait_for("the job to be announced", SOON, probe).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_that_is_killed_at_every_phase_loses_nothing() {
+async fn a_scheduler_that_is_killed_at_each_phase_loses_nothing() {
     let (_folder, mut market) = market(false).await;
-    let _node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let cli = market.cli(Party::Submitter).unwrap();
-    for phase in [JobState::Queued, JobState::Assigned, JobState::Verifying, JobState::Settling] {
-        let id = submit(&cli, &["--wasm", &wasm], &["touch"]).await;
-        // The phases are short; a kill at or after the named one covers those that are missed.
-        let client = market.client().unwrap();
-        let reached = async || {
-            let state = client.job(id).await.ok()?.state;
-            (state as u8 >= phase as u8).then_some(())
-        };
-        wait_for("the phase", SOON, reached).await.unwrap();
-        market.scheduler.process.kill_hard().unwrap();
-        market.scheduler.restart().await.unwrap();
-        let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
-        assert_eq!(job.attempts.len(), 1, "a crash of the scheduler costs no attempt: {job:?}");
-        paid_once(&market.chain, &job, Party::ProviderA).await;
-    }
+
+    // Without blocks a deposit stays on its way, and without nodes a job stays in the queue.
+    market.chain.mine_every(0).await.unwrap();
+    let (paying, program) = (cli.clone(), wasm.clone());
+    let submitted =
+        tokio::spawn(async move { submit(&paying, &["--wasm", &program], &["sleep", "3"]).await });
+    let id = newest_job(&market).await;
+    crash_at(&mut market, id, &[JobState::Funding]).await;
+    market.chain.mine_every(1).await.unwrap();
+    assert_eq!(submitted.await.unwrap(), id);
+    crash_at(&mut market, id, &[JobState::Queued]).await;
+
+    // The wallet has paid for the enrolment by now; the job itself takes three seconds more.
+    let _node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
+    let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
+    running(&market, id).await;
+    crash_at(&mut market, id, &[JobState::Assigned]).await;
+    // The payment stays on its way too.
+    market.chain.mine_every(0).await.unwrap();
+    crash_at(&mut market, id, &[JobState::Settling]).await;
+    market.chain.mine_every(1).await.unwrap();
+    let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
+    assert_eq!(job.attempts.len(), 1, "a crash of the scheduler costs no attempt: {job:?}");
+    paid_once(&market.chain, &job, Party::ProviderA, before).await;
+
+    // Verification is over in a moment, so this crash falls into it or right behind it.
+    let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
+    let id = submit(&cli, &["--wasm", &wasm], &["sleep", "2"]).await;
+    running(&market, id).await;
+    market.chain.mine_every(0).await.unwrap();
+    let states = [JobState::Verifying, JobState::Settling];
+    crash_at(&mut market, id, &states).await;
+    market.chain.mine_every(1).await.unwrap();
+    let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
+    assert_eq!(job.attempts.len(), 1);
+    paid_once(&market.chain, &job, Party::ProviderA, before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_dies_is_called_in_and_replaced() {
+async fn a_node_that_dies_is_called_in_and_replaced_and_the_other_is_paid() {
     let (_folder, market) = market(false).await;
     let mut node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let cli = market.cli(Party::Submitter).unwrap();
-    // On a clock that stands still this program runs for ever; it is the other node that ends it at once.
-    let id = submit(&cli, &["--wasm", &wasm], &["loop"]).await;
+    let id = submit(&cli, &["--wasm", &wasm], &["sleep", "5"]).await;
     running(&market, id).await;
-    let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     node.process.kill_hard().unwrap();
+    let unpaid = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     let other = market.start_node(Party::NodeB, Party::ProviderB).await.unwrap();
+    let before = market.chain.balance(Party::ProviderB.address()).await.unwrap();
 
     // A quarter of the lease must pass before a node may be called in.
-    market.wait_for_state(id, &[JobState::CallingIn, JobState::Assigned], SOON).await.unwrap();
     market.chain.advance(61).await.unwrap();
     let called = async || {
         let events = market.chain.events_of(id).await.ok()?;
@@ -126,29 +157,28 @@ async fn a_node_that_dies_is_called_in_and_replaced() {
     };
     wait_for("the call-in on chain", SOON, called).await.unwrap();
     market.chain.advance(61).await.unwrap();
-    let replaced = async || {
-        let job = market.client().unwrap().job(id).await.ok()?;
-        let second = job.attempts.get(1)?;
-        (second.node == other.id).then_some(job)
-    };
-    let job = wait_for("another node to take over", SOON, replaced).await.unwrap();
+    let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
+    assert_eq!(job.attempts.len(), 2);
     assert_eq!(job.attempts[0].state, AttemptState::Expired);
-    let after = market.chain.balance(Party::ProviderA.address()).await.unwrap();
-    assert_eq!(before, after, "the node that vanished is not paid");
+    assert_eq!(job.attempts[1].node, other.id);
+    paid_once(&market.chain, &job, Party::ProviderB, before).await;
 
     // Its old attempt is over, even when it comes back.
     node.restart().unwrap();
     let log = async || node.process.output().contains("the attempt is over").then_some(());
     wait_for("the first node to understand", SOON, log).await.unwrap();
+    let after = market.chain.balance(Party::ProviderA.address()).await.unwrap();
+    assert_eq!(unpaid, after, "the node that vanished is not paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_node_cannot_be_pushed_out() {
+async fn a_live_node_cannot_be_pushed_out_and_is_paid() {
     let (_folder, market) = market(false).await;
     let node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let cli = market.cli(Party::Submitter).unwrap();
-    let id = submit(&cli, &["--wasm", &wasm], &["loop"]).await;
+    let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
+    let id = submit(&cli, &["--wasm", &wasm], &["sleep", "15"]).await;
     let job = running(&market, id).await;
     market.chain.advance(61).await.unwrap();
     // The scheduler's own key, against its own node.
@@ -160,12 +190,14 @@ async fn a_live_node_cannot_be_pushed_out() {
         events.contains(&"Renewed").then_some(())
     };
     wait_for("the node to answer", SOON, renewed).await.unwrap();
-    let refused = contract.lapse((&job.terms).into()).call().await;
-    assert!(refused.is_err(), "a node that answered was pushed out");
-    let job = market.client().unwrap().job(id).await.unwrap();
+    // Past the grace: without its answer the node would have lost the job now.
+    market.chain.advance(u64::from(job.terms.grace_seconds) + 1).await.unwrap();
+    let reason = refusal("lapse", contract.lapse((&job.terms).into()).call().await);
+    assert!(matches!(reason, JobMarket::JobMarketErrors::LeaseRunning(_)), "{reason:?}");
+    let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
     assert_eq!(job.attempts.len(), 1);
     assert_eq!(job.attempts[0].node, node.id);
-    assert!(job.attempts[0].state.is_live());
+    paid_once(&market.chain, &job, Party::ProviderA, before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,13 +209,14 @@ async fn a_container_is_adopted_by_a_node_that_was_killed() {
     let mut node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let guest = Guest::hostile(market.engine.as_ref()).unwrap();
     let cli = market.cli(Party::Submitter).unwrap();
+    let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     let id = submit(&cli, &["--image", &guest.image.unwrap()], &["sleep", "8"]).await;
     running(&market, id).await;
     node.process.kill_hard().unwrap();
     node.restart().unwrap();
     let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
     assert_eq!(job.attempts.len(), 1, "the same attempt went on");
-    paid_once(&market.chain, &job, Party::ProviderA).await;
+    paid_once(&market.chain, &job, Party::ProviderA, before).await;
     let log = cli.call(&["logs", &id.to_string()]).await.unwrap().stdout;
     for second in 1..=8 {
         let lines =
@@ -215,6 +248,8 @@ async fn a_module_that_died_with_its_node_is_given_back_and_never_run_twice() {
         (job.escrow == EscrowState::Open).then_some(())
     };
     wait_for("the escrow to be free", SOON, open).await.unwrap();
+    let begun = node.process.output().matches("took a job").count();
+    assert_eq!(begun, 1, "the attempt was begun again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

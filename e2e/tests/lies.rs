@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use alloy::signers::SignerSync;
+use gristmill_e2e::chain::refusal;
 use gristmill_e2e::guest::Guest;
 use gristmill_e2e::keys::Party;
 use gristmill_e2e::market::{Market, Settings};
@@ -17,6 +18,7 @@ use gristmill_protocol::api::{
 };
 use gristmill_protocol::client::{Client, ClientError};
 use gristmill_protocol::content::{self, Limits, MemoryStore};
+use gristmill_protocol::contracts::JobMarket::JobMarketErrors;
 use gristmill_protocol::error::ErrorCode;
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
 use gristmill_protocol::money::Amount;
@@ -210,14 +212,17 @@ async fn finish(market: &Market, liar: &Liar, assignment: &Assignment) {
         reason: "rejected".into(),
     };
     liar.client.release(assignment.job_id, assignment.attempt, &body).await.unwrap();
-    let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     let _honest = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let id = assignment.job_id;
     let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
     assert_eq!(job.attempts.len(), 2);
-    assert_eq!(job.result.unwrap().node, NodeId(Party::NodeA.address()));
-    let after = market.chain.balance(Party::ProviderA.address()).await.unwrap();
-    assert!(after > before);
+    assert_eq!(job.result.as_ref().unwrap().node, NodeId(Party::NodeA.address()));
+    let paid = (
+        Party::ProviderA.address(),
+        U256::from(job.terms.bounty.0 - job.terms.fee.0),
+        U256::from(job.terms.fee.0),
+    );
+    assert_eq!(market.chain.payments_of(id).await.unwrap(), [paid]);
     assert_eq!(market.chain.balance(market.chain.deployment.contract).await.unwrap(), U256::ZERO);
 }
 
@@ -294,7 +299,7 @@ async fn receipts_of_other_attempts_and_other_nodes_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_the_assigned_node_can_settle_or_publish() {
-    let (_folder, market) = market().await;
+    let (_folder, mut market) = market().await;
     let liar = Liar::enter(&market).await;
     let id = submit(&market).await;
     let assignment = liar.work().await;
@@ -339,25 +344,39 @@ async fn nobody_but_the_assigned_node_can_settle_or_publish() {
     ] {
         let settle = market.chain.contract(Party::Scheduler);
         let settle = settle.settle(terms.into(), hash.0, (&signature).into()).call().await;
-        assert!(settle.is_err(), "settled with {name} signature");
+        let reason = refusal(name, settle);
+        assert!(matches!(reason, JobMarketErrors::BadSignature(_)), "{name}: {reason:?}");
         let publish = market.chain.contract(Party::Stranger);
         let publish = publish.publish(terms.into(), hash.0, (&signature).into()).call().await;
-        assert!(publish.is_err(), "published with {name} signature");
+        let reason = refusal(name, publish);
+        assert!(matches!(reason, JobMarketErrors::BadSignature(_)), "{name}: {reason:?}");
     }
     for party in [Party::Stranger, Party::Submitter, Party::ProviderB, Party::NodeB] {
         let settle = market.chain.contract(party);
         let settle = settle.settle(terms.into(), hash.0, (&own).into()).call().await;
-        assert!(settle.is_err(), "{} settled", party.name());
+        let reason = refusal(party.name(), settle);
+        assert!(matches!(reason, JobMarketErrors::NotScheduler(_)), "{}: {reason:?}", party.name());
     }
+    // The same calls with the right signature would go through.
+    let right = market.chain.contract(Party::Scheduler);
+    right.settle(terms.into(), hash.0, (&own).into()).call().await.unwrap();
+    let right = market.chain.contract(Party::Stranger);
+    right.publish(terms.into(), hash.0, (&own).into()).call().await.unwrap();
     // After the deadline the result is worth nothing, and the bounty goes home with everybody's help and nobody's leave.
+    market.scheduler.process.kill_hard().unwrap();
     let now = market.chain.now().await.unwrap();
     market.chain.advance(terms.deadline + 1 - now).await.unwrap();
     let late = market.chain.contract(Party::Scheduler);
-    assert!(late.settle(terms.into(), hash.0, (&own).into()).call().await.is_err());
+    let late = late.settle(terms.into(), hash.0, (&own).into()).call().await;
+    let reason = refusal("too late", late);
+    assert!(matches!(reason, JobMarketErrors::DeadlinePassed(_)), "{reason:?}");
     let late = market.chain.contract(Party::NodeB);
-    assert!(late.publish(terms.into(), hash.0, (&own).into()).call().await.is_err());
-    let refunded =
-        async || market.chain.events_of(id).await.ok()?.contains(&"Refunded").then_some(());
-    wait_for("the scheduler to refund", SOON, refunded).await.unwrap();
-    assert_eq!(market.chain.balance(market.chain.deployment.contract).await.unwrap(), U256::ZERO);
+    let late = late.publish(terms.into(), hash.0, (&own).into()).call().await;
+    let reason = refusal("too late", late);
+    assert!(matches!(reason, JobMarketErrors::DeadlinePassed(_)), "{reason:?}");
+    let stranger = market.cli(Party::Stranger).unwrap();
+    let refunded = stranger.call(&["refund", &id.to_string()]).await.unwrap();
+    assert_eq!(refunded.code(), 0, "{}", refunded.stderr);
+    let left = market.chain.balance(market.chain.deployment.contract).await.unwrap();
+    assert_eq!(left, U256::ZERO);
 }
