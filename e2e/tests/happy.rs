@@ -62,6 +62,13 @@ async fn a_job_is_paid_to_the_last_wei() {
         "and nothing else happened on chain"
     );
 
+    let paid = (Party::ProviderA.address(), bounty - fee, fee);
+    assert_eq!(
+        chain.payments_of(id).await.unwrap(),
+        [paid],
+        "the scheduler gets its fee and no more"
+    );
+
     // The history has no gap, and each step once.
     let client = market.client().unwrap();
     let events = client.events(id, 0, false).await.unwrap();

@@ -255,6 +255,11 @@ async fn an_output_with_a_missing_block_is_rejected() {
     let assignment = liar.work().await;
     liar.start(&assignment).await;
     let output = liar.output(&assignment, &[("a.txt", "one"), ("b.txt", "two")]);
+    let mut lying = output.car.clone();
+    let last = lying.len() - 1;
+    lying[last] ^= 1;
+    let refused = liar.client.put_content(lying).await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::ContentInvalid), "a lying block was taken");
     // A CAR that leaves out a file is no upload, and without the upload the result counts for nothing.
     let cut = output.car[..output.car.len() - 3].to_vec();
     let refused = liar.client.put_content(cut).await.unwrap_err();
