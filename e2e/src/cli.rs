@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
+use gristmill_protocol::ids::JobId;
 use serde_json::Value;
 
 use crate::keys::{PASSWORD, Party};
@@ -109,6 +110,17 @@ impl Cli {
             cli.run(&arguments)
         })
         .await?
+    }
+
+    /// Submits a job without waiting for its end. `arguments` say what runs, for how much.
+    ///
+    /// # Errors
+    /// Where it is not accepted.
+    pub async fn submit(&self, arguments: &[&str]) -> Result<JobId> {
+        let mut all = vec!["submit", "--yes", "--detach", "--json"];
+        all.extend(arguments);
+        let answer = self.call(&all).await?.json()?;
+        Ok(answer["job"].as_str().context("`submit` named no job")?.parse()?)
     }
 
     /// Runs a command that shows its progress to the person at the terminal, and keeps its stdout.

@@ -110,8 +110,7 @@ async fn run_job(market: &Market, runtime: &[&str], name: &str) -> Result<Value>
     let before = balances(market).await?;
     let input =
         format!("digits.csv={}", crate::root().join("examples/digits/data/digits.csv").display());
-    let title = format!("Handwritten digits ({name})");
-    let mut arguments = vec!["submit", "--name", &title];
+    let mut arguments = vec!["submit", "--name", "Handwritten digits"];
     arguments.extend(runtime);
     arguments.extend([
         "--input",

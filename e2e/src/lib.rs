@@ -47,6 +47,7 @@ pub async fn wait_for<T>(
 /// Says that a test cannot run on this machine, and why; the run's last line counts it.
 pub fn skip(test: &str, reason: &str) {
     use std::io::Write;
+    eprintln!("skipped: {test}: {reason}");
     let Some(path) = std::env::var_os("GRISTMILL_SKIPS_FILE") else { return };
     if let Ok(mut file) = std::fs::File::options().append(true).open(path) {
         writeln!(file, "{test}: {reason}").ok();

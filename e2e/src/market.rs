@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use gristmill_protocol::api::{AttemptState, JobState, JobView};
 use gristmill_protocol::client::Client;
 use gristmill_protocol::ids::{JobId, NodeId};
 use serde_json::json;
@@ -200,6 +201,19 @@ impl Market {
         Ok(())
     }
 
+    /// Waits until the program of a job's first attempt runs.
+    ///
+    /// # Errors
+    /// Where it does not start soon.
+    pub async fn wait_until_running(&self, job: JobId) -> Result<JobView> {
+        let client = self.client()?;
+        wait_for("the program to run", Duration::from_secs(60), async || {
+            let job = client.job(job).await.ok()?;
+            (job.attempts.first()?.state == AttemptState::Running).then_some(job)
+        })
+        .await
+    }
+
     /// Waits until a job's state, as the scheduler tells it, is one of `states`.
     ///
     /// # Errors
@@ -207,9 +221,9 @@ impl Market {
     pub async fn wait_for_state(
         &self,
         job: JobId,
-        states: &[gristmill_protocol::api::JobState],
+        states: &[JobState],
         limit: Duration,
-    ) -> Result<gristmill_protocol::api::JobView> {
+    ) -> Result<JobView> {
         let client = self.client()?;
         let mut last = String::new();
         let found = wait_for(&format!("job {job} to be {states:?}"), limit, async || match client

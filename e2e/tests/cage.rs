@@ -36,23 +36,11 @@ async fn market(with_engine: bool) -> (TempDir, Market, Node) {
 
 /// Runs the hostile program once, and returns how its attempt ended.
 async fn run(market: &Market, program: &[&str], command: &[&str]) -> (JobId, AttemptView) {
-    let mut arguments = vec!["submit"];
-    arguments.extend(program);
+    let mut arguments = program.to_vec();
     arguments.extend(["--memory", "64MiB", "--disk", "32MiB", "--max-run", "6s", "--retries", "0"]);
-    arguments.extend([
-        "--bounty",
-        "0.01",
-        "--deadline",
-        "10m",
-        "--yes",
-        "--detach",
-        "--json",
-        "--",
-    ]);
+    arguments.extend(["--bounty", "0.01", "--deadline", "10m", "--"]);
     arguments.extend(command);
-    let cli = market.cli(Party::Submitter).unwrap();
-    let answer = cli.call(&arguments).await.unwrap().json().unwrap();
-    let id: JobId = answer["job"].as_str().unwrap().parse().unwrap();
+    let id = market.cli(Party::Submitter).unwrap().submit(&arguments).await.unwrap();
     let client = market.client().unwrap();
     let ended = async || {
         let attempt = client.job(id).await.ok()?.attempts.pop()?;

@@ -41,33 +41,10 @@ async fn serve() -> String {
 async fn submit(market: &Market, input: &str) -> JobId {
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let input = format!("data={input}");
-    let arguments = [
-        "submit",
-        "--wasm",
-        &wasm,
-        "--input",
-        &input,
-        "--memory",
-        "64MiB",
-        "--disk",
-        "1MiB",
-        "--max-run",
-        "1m",
-        "--retries",
-        "0",
-        "--bounty",
-        "0.01",
-        "--deadline",
-        "1h",
-        "--yes",
-        "--detach",
-        "--json",
-        "--",
-        "touch",
-    ];
-    let answer =
-        market.cli(Party::Submitter).unwrap().call(&arguments).await.unwrap().json().unwrap();
-    answer["job"].as_str().unwrap().parse().unwrap()
+    let mut arguments = vec!["--wasm", &wasm, "--input", &input, "--memory", "64MiB"];
+    arguments.extend(["--disk", "1MiB", "--max-run", "1m", "--retries", "0"]);
+    arguments.extend(["--bounty", "0.01", "--deadline", "1h", "--", "touch"]);
+    market.cli(Party::Submitter).unwrap().submit(&arguments).await.unwrap()
 }
 
 /// Why the job's only attempt never started.

@@ -36,33 +36,11 @@ async fn market(with_engine: bool) -> (TempDir, Market) {
 }
 
 async fn submit(cli: &Cli, program: &[&str], command: &[&str]) -> JobId {
-    let mut arguments = vec!["submit"];
-    arguments.extend(program);
-    arguments.extend([
-        "--memory",
-        "64MiB",
-        "--disk",
-        "64MiB",
-        "--max-run",
-        "2m",
-        "--bounty",
-        "0.05",
-    ]);
-    arguments.extend(["--deadline", "12m", "--yes", "--detach", "--json", "--"]);
+    let mut arguments = program.to_vec();
+    arguments.extend(["--memory", "64MiB", "--disk", "64MiB", "--max-run", "1m"]);
+    arguments.extend(["--bounty", "0.05", "--deadline", "12m", "--"]);
     arguments.extend(command);
-    let answer = cli.call(&arguments).await.unwrap().json().unwrap();
-    answer["job"].as_str().unwrap().parse().unwrap()
-}
-
-/// Waits until the first attempt's program runs.
-async fn running(market: &Market, id: JobId) -> JobView {
-    let client = market.client().unwrap();
-    let probe = async || {
-        let job = client.job(id).await.ok()?;
-        let is_running = job.attempts.first()?.state == AttemptState::Running;
-        is_running.then_some(job)
-    };
-    wait_for("the program to run", SOON, probe).await.unwrap()
+    cli.submit(&arguments).await.unwrap()
 }
 
 /// The job was paid once, to `provider`, whose wallet had `before`; every attempt was assigned once.
@@ -113,7 +91,7 @@ async fn a_scheduler_that_is_killed_at_each_phase_loses_nothing() {
     // The wallet has paid for the enrolment by now; the job itself takes three seconds more.
     let _node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
-    running(&market, id).await;
+    market.wait_until_running(id).await.unwrap();
     crash_at(&mut market, id, &[JobState::Assigned]).await;
     // The payment stays on its way too.
     market.chain.mine_every(0).await.unwrap();
@@ -126,7 +104,7 @@ async fn a_scheduler_that_is_killed_at_each_phase_loses_nothing() {
     // Verification is over in a moment, so this crash falls into it or right behind it.
     let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     let id = submit(&cli, &["--wasm", &wasm], &["sleep", "2"]).await;
-    running(&market, id).await;
+    market.wait_until_running(id).await.unwrap();
     market.chain.mine_every(0).await.unwrap();
     let states = [JobState::Verifying, JobState::Settling];
     crash_at(&mut market, id, &states).await;
@@ -143,7 +121,7 @@ async fn a_node_that_dies_is_called_in_and_replaced_and_the_other_is_paid() {
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let cli = market.cli(Party::Submitter).unwrap();
     let id = submit(&cli, &["--wasm", &wasm], &["sleep", "5"]).await;
-    running(&market, id).await;
+    market.wait_until_running(id).await.unwrap();
     node.process.kill_hard().unwrap();
     let unpaid = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     let other = market.start_node(Party::NodeB, Party::ProviderB).await.unwrap();
@@ -179,7 +157,7 @@ async fn a_live_node_cannot_be_pushed_out_and_is_paid() {
     let cli = market.cli(Party::Submitter).unwrap();
     let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     let id = submit(&cli, &["--wasm", &wasm], &["sleep", "15"]).await;
-    let job = running(&market, id).await;
+    let job = market.wait_until_running(id).await.unwrap();
     market.chain.advance(61).await.unwrap();
     // The scheduler's own key, against its own node.
     let contract = market.chain.contract(Party::Scheduler);
@@ -211,7 +189,7 @@ async fn a_container_is_adopted_by_a_node_that_was_killed() {
     let cli = market.cli(Party::Submitter).unwrap();
     let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     let id = submit(&cli, &["--image", &guest.image.unwrap()], &["sleep", "8"]).await;
-    running(&market, id).await;
+    market.wait_until_running(id).await.unwrap();
     node.process.kill_hard().unwrap();
     node.restart().unwrap();
     let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
@@ -234,7 +212,7 @@ async fn a_module_that_died_with_its_node_is_given_back_and_never_run_twice() {
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let cli = market.cli(Party::Submitter).unwrap();
     let id = submit(&cli, &["--wasm", &wasm], &["loop"]).await;
-    running(&market, id).await;
+    market.wait_until_running(id).await.unwrap();
     node.process.kill_hard().unwrap();
     node.restart().unwrap();
     let given_back = async || {
@@ -261,7 +239,7 @@ async fn a_node_publishes_and_claims_when_its_scheduler_is_gone() {
     let before = market.chain.balance(Party::ProviderA.address()).await.unwrap();
     let submitter = market.chain.balance(Party::Submitter.address()).await.unwrap();
     let id = submit(&cli, &["--wasm", &wasm], &["sleep", "3"]).await;
-    let job = running(&market, id).await;
+    let job = market.wait_until_running(id).await.unwrap();
     market.scheduler.process.kill_hard().unwrap();
     std::fs::remove_dir_all(market.scheduler.data_dir()).unwrap();
 
@@ -275,7 +253,10 @@ async fn a_node_publishes_and_claims_when_its_scheduler_is_gone() {
     let last_call = job.terms.deadline - 119;
     while market.chain.now().await.unwrap() + step < last_call {
         market.chain.advance(step).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        // Two blocks: time for the node to look, and to renew.
+        let then = market.chain.now().await.unwrap();
+        let later = async || (market.chain.now().await.ok()? > then + 1).then_some(());
+        wait_for("two more blocks", SOON, later).await.unwrap();
     }
     market
         .chain

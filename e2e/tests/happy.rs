@@ -26,13 +26,11 @@ sol!(
 
 async fn submit(market: &Market, more: &[&str]) -> JobId {
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
-    let mut arguments = vec!["submit", "--wasm", &wasm, "--memory", "64MiB", "--disk", "64MiB"];
-    arguments.extend(["--max-run", "1m", "--deadline", "1h", "--yes", "--detach", "--json"]);
+    let mut arguments = vec!["--wasm", &wasm, "--memory", "64MiB", "--disk", "64MiB"];
+    arguments.extend(["--max-run", "1m", "--deadline", "1h"]);
     arguments.extend(more);
     arguments.extend(["--", "touch"]);
-    let cli = market.cli(Party::Submitter).unwrap();
-    let answer = cli.call(&arguments).await.unwrap().json().unwrap();
-    answer["job"].as_str().unwrap().parse().unwrap()
+    market.cli(Party::Submitter).unwrap().submit(&arguments).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -169,29 +169,9 @@ async fn market() -> (TempDir, Market) {
 
 async fn submit(market: &Market) -> JobId {
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
-    let arguments = [
-        "submit",
-        "--wasm",
-        &wasm,
-        "--memory",
-        "64MiB",
-        "--disk",
-        "64MiB",
-        "--max-run",
-        "1m",
-        "--bounty",
-        "0.05",
-        "--deadline",
-        "1h",
-        "--yes",
-        "--detach",
-        "--json",
-        "--",
-        "touch",
-    ];
-    let answer =
-        market.cli(Party::Submitter).unwrap().call(&arguments).await.unwrap().json().unwrap();
-    answer["job"].as_str().unwrap().parse().unwrap()
+    let mut arguments = vec!["--wasm", &wasm, "--memory", "64MiB", "--disk", "64MiB"];
+    arguments.extend(["--max-run", "1m", "--bounty", "0.05", "--deadline", "1h", "--", "touch"]);
+    market.cli(Party::Submitter).unwrap().submit(&arguments).await.unwrap()
 }
 
 async fn rejected(market: &Market, id: JobId) -> JobView {

@@ -12,7 +12,6 @@ use gristmill_e2e::keys::{PASSWORD, Party};
 use gristmill_e2e::market::{Market, Node, Settings};
 use gristmill_e2e::process::{Lifetime, binary};
 use gristmill_e2e::wait_for;
-use gristmill_protocol::api::{AttemptState, JobView};
 use gristmill_protocol::ids::JobId;
 use gristmill_protocol::terms::Terms;
 use tempfile::TempDir;
@@ -28,23 +27,12 @@ async fn market() -> (TempDir, Market) {
 
 async fn submit(cli: &Cli, more: &[&str], command: &[&str]) -> JobId {
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
-    let mut arguments = vec!["submit", "--wasm", &wasm, "--memory", "64MiB", "--disk", "64MiB"];
-    arguments.extend(["--max-run", "1m", "--bounty", "0.05", "--deadline", "12m", "--yes"]);
-    arguments.extend(["--detach", "--json"]);
+    let mut arguments = vec!["--wasm", &wasm, "--memory", "64MiB", "--disk", "64MiB"];
+    arguments.extend(["--max-run", "1m", "--bounty", "0.05", "--deadline", "12m"]);
     arguments.extend(more);
     arguments.push("--");
     arguments.extend(command);
-    let answer = cli.call(&arguments).await.unwrap().json().unwrap();
-    answer["job"].as_str().unwrap().parse().unwrap()
-}
-
-async fn running(market: &Market, id: JobId) -> JobView {
-    let client = market.client().unwrap();
-    let probe = async || {
-        let job = client.job(id).await.ok()?;
-        (job.attempts.first()?.state == AttemptState::Running).then_some(job)
-    };
-    wait_for("the program to run", SOON, probe).await.unwrap()
+    cli.submit(&arguments).await.unwrap()
 }
 
 /// The scheduler is gone, and so is all that it knew.
@@ -113,7 +101,7 @@ async fn an_assigned_job_is_refunded_by_a_stranger_after_the_deadline() {
     let mut node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let cli = market.cli(Party::Submitter).unwrap();
     let id = submit(&cli, &[], &["loop"]).await;
-    let job = running(&market, id).await;
+    let job = market.wait_until_running(id).await.unwrap();
     lose_scheduler(&mut market);
     node.process.kill_hard().unwrap();
     let before = market.chain.balance(Party::Submitter.address()).await.unwrap();
@@ -134,7 +122,7 @@ async fn a_provider_publishes_and_claims_by_hand() {
     let mut node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let cli = market.cli(Party::Submitter).unwrap();
     let id = submit(&cli, &[], &["sleep", "2"]).await;
-    let job = running(&market, id).await;
+    let job = market.wait_until_running(id).await.unwrap();
     lose_scheduler(&mut market);
     let signed = async || node.process.output().contains("the result is signed").then_some(());
     wait_for("the result to be signed", SOON, signed).await.unwrap();

@@ -7,7 +7,7 @@ use alloy::eips::BlockId;
 use alloy::network::EthereumWallet;
 use alloy::primitives::{Address, U256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
-use alloy::rpc::types::BlockNumberOrTag;
+use alloy::rpc::types::{Block, BlockNumberOrTag};
 use gristmill_protocol::api::AttemptRef;
 use gristmill_protocol::contracts::{JobMarket, escrow_state};
 use gristmill_protocol::ids::{NodeId, ReceiptHash, TxHash};
@@ -97,24 +97,17 @@ impl Chain {
 
     /// The time of the newest block, in unix seconds.
     pub async fn now(&self) -> Result<u64, ChainError> {
-        let block = self
-            .provider
-            .get_block_by_number(BlockNumberOrTag::Latest)
-            .await
-            .map_err(unreachable)?;
-        block
-            .map(|block| block.header.timestamp)
-            .ok_or_else(|| ChainError::Nonsense("it has no block".into()))
+        Ok(self.newest_block().await?.header.timestamp)
+    }
+
+    async fn newest_block(&self) -> Result<Block, ChainError> {
+        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await;
+        block.map_err(unreachable)?.ok_or_else(|| ChainError::Nonsense("it has no block".into()))
     }
 
     /// What the contract says of a job now.
     pub async fn look(&self, terms: &Terms) -> Result<Seen, ChainError> {
-        let block = self
-            .provider
-            .get_block_by_number(BlockNumberOrTag::Latest)
-            .await
-            .map_err(unreachable)?;
-        let block = block.ok_or_else(|| ChainError::Nonsense("it has no block".into()))?;
+        let block = self.newest_block().await?;
         let at = BlockId::hash(block.header.hash);
         let id = terms.id(&self.domain);
         let slot = self.market.job(id.0).block(at).call().await.map_err(unreachable)?;

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use alloy::signers::SignerSync;
 use bytes::Bytes;
 use gristmill_protocol::api::{
     AttemptRef, LogAccepted, Offer, PollReply, PollRequest, ReleaseRequest, ReportRequest,
@@ -54,12 +53,9 @@ impl Session {
     }
 
     pub async fn sign_in(&self) -> Result<(), ClientError> {
-        let signer = self.key.signer();
         self.client.set_token(None);
         let issued_at = jiff::Timestamp::now().to_string();
-        let sign = |message: &str| {
-            signer.sign_message_sync(message.as_bytes()).map(|signature| signature.as_bytes())
-        };
+        let sign = |message: &str| Ok::<_, std::convert::Infallible>(self.key.sign_text(message));
         self.client.sign_in(self.key.id().0, &issued_at, sign).await.map(drop)
     }
 

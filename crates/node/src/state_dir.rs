@@ -134,14 +134,6 @@ impl WorkDir {
         self.root.join("output.car")
     }
 
-    /// Keeps only what may still have to be shown or uploaded.
-    pub fn shrink(&self) -> io::Result<()> {
-        for path in [self.input(), self.output(), self.blocks()] {
-            remove_tree(&path)?;
-        }
-        remove_file(&self.module())
-    }
-
     pub fn remove(&self) -> io::Result<()> {
         remove_tree(&self.root)
     }
@@ -190,13 +182,6 @@ fn private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -222,8 +207,6 @@ mod tests {
         fs::write(work.output().join("old"), b"x").unwrap();
         work.create().unwrap();
         assert!(!work.output().join("old").exists(), "nothing of an earlier start is left");
-        work.shrink().unwrap();
-        work.shrink().unwrap();
         assert_eq!(state.sweep_work(|_| false).unwrap(), 1);
         assert!(!work.root().exists());
     }

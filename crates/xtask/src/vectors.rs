@@ -6,6 +6,7 @@ use alloy::primitives::{Address, B256, address};
 use alloy::signers::SignerSync;
 use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner};
 use anyhow::{Context, Result};
+use gristmill_e2e::keys::MNEMONIC;
 use gristmill_protocol::ids::{AttemptNumber, ManifestHash, NodeId, SpecHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
@@ -14,9 +15,6 @@ use gristmill_protocol::spec::JobSpec;
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
 use serde_json::{Value, json};
-
-/// The mnemonic of every development chain.
-pub(crate) const MNEMONIC: &str = "test test test test test test test test test test test junk";
 
 const DOMAIN: Domain =
     Domain { chain_id: 4439, contract: address!("0x5FbDB2315678afecb367f032d93F642f64180aa3") };
