@@ -14,12 +14,10 @@ import {Nodes} from "./Nodes.sol";
 /// @title JobMarket
 /// @notice See `IJobMarket`.
 /// @dev This file is the life of a job; `Nodes` says who may work, `Balances` moves the money. All state is written
-/// before anything is called. A `_try` function changes everything and returns nothing, or changes nothing and returns the error: a single verb
+/// before anything is called. A `_try` function changes all or nothing, and then returns the error: a single verb
 /// reverts with it, a batch skips the item.
 contract JobMarket is Nodes {
     using JobTerms for Terms;
-
-    /* CONSTANTS */
 
     /// @dev A node can be called in once this part of its lease has run.
     uint40 private constant CALL_IN_LEASE_PART = 4;
