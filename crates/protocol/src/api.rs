@@ -223,6 +223,20 @@ pub enum EscrowState {
     Cancelled,
 }
 
+/// How an arbiter ends a dispute.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Ruling {
+    /// The provider is paid.
+    Pay,
+    /// The bounty goes back to the submitter.
+    Refund,
+    /// The job is open again, for another node.
+    Reopen,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateJob {

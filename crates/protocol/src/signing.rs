@@ -134,6 +134,20 @@ impl Domain {
             .eip712_signing_hash(&self.eip712())
     }
 
+    /// Whether the key of `owner` signed `order`, in 65 bytes or the 64 of EIP-2098. What a wallet that is a contract
+    /// has signed (EIP-1271) only the chain can say.
+    #[must_use]
+    pub fn has_ordered(&self, owner: Address, order: &Order, signature: &[u8]) -> bool {
+        let signature = match <[u8; 64]>::try_from(signature) {
+            Ok(compact) => Some(Signature::from_erc2098(&compact)),
+            Err(_) => Signature::from_raw(signature).ok(),
+        };
+        let digest = self.order_digest(order);
+        signature
+            .and_then(|signature| signature.recover_address_from_prehash(&digest).ok())
+            .is_some_and(|signer| signer == owner)
+    }
+
     /// Whose signature `signature` of `message` is, or `None` where it is nobody's.
     #[must_use]
     pub fn signer(&self, message: &Message, signature: &CompactSignature) -> Option<Address> {
