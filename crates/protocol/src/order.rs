@@ -7,13 +7,15 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{B256, keccak256};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::ids::JobId;
 
 /// Jobs of one order.
 pub const ORDER_JOBS_MAX: usize = 4096;
+/// Bytes of the signature of an order: wallets that are contracts may have long ones.
+pub const ORDER_SIGNATURE_BYTES_MAX: usize = 2048;
 
 /// What a submitter signs, so that others may open exactly these jobs from its balance.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
@@ -26,6 +28,42 @@ pub struct Order {
     pub epoch: u32,
     /// Until when the order is valid, unix seconds.
     pub expires: u64,
+}
+
+/// A submitter's signature: 65 bytes, the 64 of EIP-2098, or what its wallet accepts (EIP-1271).
+#[derive(Clone, PartialEq, Eq, Debug, ToSchema)]
+#[schema(value_type = String, pattern = "^0x([0-9a-f]{2})*$")]
+pub struct OrderSignature(pub Vec<u8>);
+
+impl Serialize for OrderSignature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("0x{}", hex::encode(&self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for OrderSignature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.strip_prefix("0x")
+            .filter(|digits| digits.len() <= 2 * ORDER_SIGNATURE_BYTES_MAX)
+            .and_then(|digits| hex::decode(digits).ok())
+            .map(Self)
+            .ok_or_else(|| {
+                serde::de::Error::custom(format_args!(
+                    "a signature is 0x and hexadecimal digits, at most {ORDER_SIGNATURE_BYTES_MAX} bytes"
+                ))
+            })
+    }
+}
+
+/// How a job is paid that its submitter has not opened: an order that covers it, drawn on the submitter's balance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Funding {
+    pub order: Order,
+    pub signature: OrderSignature,
+    /// Shows that the job is part of the order.
+    pub path: OrderPath,
 }
 
 /// Shows that one job is part of an order.
@@ -143,7 +181,8 @@ impl OrderPath {
 
 impl MultiProof {
     /// One proof for several jobs of an order, each with its path, by ascending position. `None` where there is no job,
-    /// the positions do not ascend, or the paths are not of one tree.
+    /// the positions do not ascend, or the paths are not of one tree. Strangers may give positions that are not those of
+    /// their jobs: see whether it [`proves`](Self::proves) before paying for a call.
     #[must_use]
     pub fn of(jobs: &[(JobId, &OrderPath)]) -> Option<Self> {
         let count = jobs.first()?.1.jobs;
@@ -258,6 +297,19 @@ mod tests {
         assert!(!longer.leads(jobs[1], &order(tree.root())));
         let outside = OrderPath { position: 9, ..path };
         assert!(!outside.leads(jobs[1], &order(tree.root())));
+    }
+
+    #[test]
+    fn signatures_are_read_as_they_are_written() {
+        let signature = OrderSignature(vec![0, 0xab]);
+        let json = serde_json::to_string(&signature).unwrap();
+        assert_eq!(json, "\"0x00ab\"");
+        assert_eq!(serde_json::from_str::<OrderSignature>(&json).unwrap(), signature);
+        let long = format!("\"0x{}\"", "00".repeat(ORDER_SIGNATURE_BYTES_MAX + 1));
+        for bad in ["\"00\"", "\"0x0\"", "\"0xzz\"", &long] {
+            let error = serde_json::from_str::<OrderSignature>(bad).unwrap_err();
+            assert!(error.to_string().contains("hexadecimal"), "{error}");
+        }
     }
 
     #[test]
