@@ -26,7 +26,9 @@ pub enum Refusal {
 pub fn calldata(terms: &Terms, action: &IntentAction) -> Vec<u8> {
     let t = IJobMarket::Terms::from(terms);
     match action {
-        IntentAction::Assign { attempt, node } => {
+        // Jobs are posted without an order, so none is opened by one.
+        IntentAction::Open | IntentAction::OpenAndAssign { .. } => Vec::new(),
+        IntentAction::Assign { attempt, node, .. } => {
             JobMarket::assignCall { t, node_: node.0, attempt: attempt.0 }.abi_encode()
         }
         IntentAction::CallIn { .. } => JobMarket::callInCall { t }.abi_encode(),
@@ -116,7 +118,11 @@ fn is_before(kind: IntentKind, state: u8) -> bool {
         IntentKind::Assign | IntentKind::Refund => state == NONE,
         IntentKind::Settle => matches!(state, NONE | OPEN),
         IntentKind::Claim => state == ASSIGNED,
-        IntentKind::CallIn | IntentKind::Release | IntentKind::Lapse => false,
+        IntentKind::Open
+        | IntentKind::OpenAndAssign
+        | IntentKind::CallIn
+        | IntentKind::Release
+        | IntentKind::Lapse => false,
     }
 }
 
