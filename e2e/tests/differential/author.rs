@@ -4,7 +4,7 @@
 mod scenes;
 
 use gristmill_protocol::api::EscrowState;
-use gristmill_protocol::ids::{NodeId, SpecHash};
+use gristmill_protocol::ids::{JobId, NodeId, SpecHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::order::Order;
 use gristmill_protocol::signing::{CompactSignature, Message};
@@ -18,7 +18,7 @@ use crate::cast::Cast;
 const DAY: u64 = 86_400;
 const BATCH_MAX: u64 = 4;
 /// For so many steps, most are about nodes, approvals and balances, without which little succeeds.
-const BEGINNING_STEPS: usize = 45;
+const BEGINNING_STEPS: usize = 40;
 
 /// What somebody does.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub(crate) struct Author<'a> {
     random: Random,
     model: Contract,
     now: u64,
-    jobs: Vec<Terms>,
+    jobs: Vec<(JobId, Terms)>,
     orders: Vec<Signed>,
     signatures: Vec<CompactSignature>,
     salt: u64,
@@ -148,9 +148,10 @@ impl<'a> Author<'a> {
     }
 
     fn has_job(&self, states: &[EscrowState]) -> bool {
-        self.jobs
-            .iter()
-            .any(|terms| states.contains(&self.slot(terms).state) && self.is_live(terms))
+        self.jobs.iter().any(|(job, terms)| {
+            let slot = self.model.slot(*job);
+            states.contains(&slot.state) && self.is_live(terms, slot)
+        })
     }
 
     /// A scene that leads to the first of these states, and what it needs.
@@ -199,21 +200,20 @@ impl<'a> Author<'a> {
     /// One of the jobs in these states, mostly one whose time is not over; now and then any, or one that nobody has opened.
     fn job(&mut self, states: &[EscrowState]) -> (Terms, Slot) {
         let (any, live) = (self.random.percent(6), self.random.percent(90));
-        let fits = |terms: &&Terms| any || states.contains(&self.slot(terms).state);
-        let fitting: Vec<Terms> = self.jobs.iter().filter(fits).copied().collect();
-        let lives = |terms: &&Terms| live && self.is_live(terms);
-        let living: Vec<Terms> = fitting.iter().filter(lives).copied().collect();
+        let slots = self.jobs.iter().map(|(job, terms)| (*terms, self.model.slot(*job)));
+        let fits = |(_, slot): &(Terms, Slot)| any || states.contains(&slot.state);
+        let fitting: Vec<(Terms, Slot)> = slots.filter(fits).collect();
+        let lives = |(terms, slot): &&(Terms, Slot)| live && self.is_live(terms, *slot);
+        let living: Vec<(Terms, Slot)> = fitting.iter().filter(lives).copied().collect();
         let among = if living.is_empty() { fitting } else { living };
-        let terms = match among.len() {
-            0 => self.terms(None),
+        match among.len() {
+            0 => (self.terms(None), Slot::default()),
             len => among[self.random.index(len)],
-        };
-        (terms, self.slot(&terms))
+        }
     }
 
     /// Whether there is still time to go on with the job.
-    fn is_live(&self, terms: &Terms) -> bool {
-        let slot = self.slot(terms);
+    fn is_live(&self, terms: &Terms, slot: Slot) -> bool {
         let end = match slot.state {
             EscrowState::None | EscrowState::Open => terms.deadline,
             EscrowState::Assigned => slot.lease_end(terms).min(terms.deadline),
@@ -306,7 +306,7 @@ impl<'a> Author<'a> {
         let (submitter, token) =
             of.unwrap_or_else(|| (self.pick(&self.cast.submitters), self.token()));
         self.salt += 1;
-        let bounty = u128::from(self.random.between(1, 3000));
+        let bounty = u128::from(self.random.between(1, 2000));
         let fee = match self.random.below(10) {
             0..3 => 0,
             3 => bounty,
@@ -338,7 +338,7 @@ impl<'a> Author<'a> {
         if self.random.percent(15) {
             self.spoil(&mut terms);
         }
-        self.jobs.push(terms);
+        self.jobs.push((terms.id(&self.cast.domain), terms));
         terms
     }
 

@@ -7,7 +7,7 @@ use gristmill_protocol::order::{MultiProof, Order, OrderPath, OrderTree};
 use gristmill_protocol::signing::{CompactSignature, Message};
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::{Address, B256};
-use gristmill_sim::model::{Assignment, Call, Opening, Settlement, Slot, no_order};
+use gristmill_sim::model::{Assignment, COIN, Call, Opening, Settlement, Slot, no_order};
 
 use super::{Act, Author, BATCH_MAX, Play, Scene, Signed, compact};
 
@@ -62,9 +62,12 @@ impl<'a> Author<'a> {
         let terms =
             if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
         let caller = self.caller(terms.submitter);
+        let allowed = terms.bounty.0 <= self.model.allowance(caller, terms.token);
         match self.random.below(10) {
-            0..3 => self.plain(caller, Call::OpenWithPermit { terms }),
-            3 => (caller, Act::CallWithBadPermit { call: Call::OpenWithPermit { terms } }),
+            0..6 if terms.token != COIN && (!allowed || self.random.percent(20)) => {
+                self.plain(caller, Call::OpenWithPermit { terms })
+            }
+            6 => (caller, Act::CallWithBadPermit { call: Call::OpenWithPermit { terms } }),
             _ => {
                 let value = self.value(terms.token, terms.bounty.0);
                 (caller, Act::Call { call: Call::Open { terms }, value })
@@ -122,7 +125,7 @@ impl<'a> Author<'a> {
         let submitter = self.pick(&self.cast.submitters);
         let token = self.token();
         let known = |terms: &&Terms| (terms.submitter, terms.token) == (submitter, token);
-        let mut terms: Vec<Terms> = self.jobs.iter().filter(known).copied().collect();
+        let mut terms: Vec<Terms> = self.jobs.iter().map(|(_, terms)| terms).filter(known).copied().collect();
         while terms.len() > 1 || (!terms.is_empty() && self.random.percent(50)) {
             terms.swap_remove(self.random.index(terms.len()));
         }
@@ -384,16 +387,25 @@ impl<'a> Author<'a> {
     // Scenes: balances and nodes.
 
     pub(super) fn deposit(&mut self) -> Scene {
-        let caller = match self.random.below(10) {
-            0..4 => self.pick(&self.cast.submitters),
-            4..9 => self.pick(&self.cast.providers),
-            _ => self.pick(&self.cast.purses()),
+        // Mostly where it is needed: orders and bonds are taken from balances.
+        let cast = self.cast;
+        let owners = [cast.submitters.as_slice(), &cast.providers].concat();
+        let pairs = owners.iter().flat_map(|owner| cast.tokens.map(|token| (*owner, token)));
+        let poor = |pair: &(Address, Address)| self.model.balance(pair.0, pair.1) < 2000;
+        let poor: Vec<(Address, Address)> = pairs.filter(poor).collect();
+        let (caller, token) = if poor.is_empty() || self.random.percent(30) {
+            (self.pick(&cast.purses()), self.token())
+        } else {
+            self.pick(&poor)
         };
-        let token = self.token();
-        let amount = u128::from(self.random.below(10_000));
-        match self.random.below(10) {
-            0..4 => self.plain(caller, Call::DepositWithPermit { token, amount }),
-            4 => (caller, Act::CallWithBadPermit { call: Call::DepositWithPermit { token, amount } }),
+        let amount = u128::from(self.random.below(8000)).min(self.model.wallet(caller, token) + 1);
+        let allowed = token == COIN || amount <= self.model.allowance(caller, token);
+        match self.random.below(20) {
+            0..12 if !allowed => self.plain(caller, Call::DepositWithPermit { token, amount }),
+            12..15 => self.plain(caller, Call::DepositWithPermit { token, amount }),
+            15 => {
+                (caller, Act::CallWithBadPermit { call: Call::DepositWithPermit { token, amount } })
+            }
             _ => {
                 let value = self.value(token, amount);
                 (caller, Act::Call { call: Call::Deposit { token, amount }, value })
@@ -449,14 +461,24 @@ impl<'a> Author<'a> {
     }
 
     pub(super) fn approval(&mut self) -> Scene {
-        let caller = self.pick(&self.cast.providers);
-        let scheduler = self.cast.schedulers[usize::from(self.random.percent(30))];
-        if self.random.percent(8) {
+        let cast = self.cast;
+        let caller = self.pick(&cast.providers);
+        let scheduler = cast.schedulers[usize::from(self.random.percent(30))];
+        if self.random.percent(6) {
             return self.plain(caller, Call::DisapproveScheduler { scheduler });
         }
-        let token = self.token();
-        // Often enough below what is locked already.
-        let bond_limit = u128::from(self.pick(&[0_u64, 300, 1000, 5000, 5000, 5000]));
+        let missing = |token: &&Address| {
+            let known = self.model.bond_limit(caller, scheduler, **token);
+            known.limit < known.used + 400
+        };
+        let missing: Vec<Address> = cast.tokens.iter().filter(missing).copied().collect();
+        let (token, limits) = if missing.is_empty() || self.random.percent(20) {
+            // Often below what is locked already.
+            (self.token(), [0_u64, 200, 1000, 5000])
+        } else {
+            (self.pick(&missing), [1000, 5000, 5000, 5000])
+        };
+        let bond_limit = u128::from(self.pick(&limits));
         self.plain(caller, Call::ApproveScheduler { scheduler, token, bond_limit })
     }
 
