@@ -18,6 +18,8 @@ use gristmill_protocol::{Address, B256};
 
 use crate::store::chain::BlockRef;
 
+pub mod views;
+
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of an endpoint's message that are kept.
