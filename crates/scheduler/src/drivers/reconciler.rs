@@ -528,7 +528,7 @@ fn compare_trio(trio: &Trio, number: u64, head: u64, findings: &mut Findings) {
 fn without_effect(intent: &Intent) -> String {
     format!(
         "`{}` counts as done ({}), and its effect is not on chain",
-        compare::verb(intent.kind()),
+        intent.kind().as_str(),
         intent.subject()
     )
 }

@@ -15,9 +15,7 @@ use gristmill_scheduler::drivers::chain_rpc::ChainRpc;
 use gristmill_scheduler::drivers::reconciler::rounds::confirmed;
 use gristmill_scheduler::drivers::reconciler::{Reconciler, Report};
 use gristmill_scheduler::run;
-use gristmill_scheduler::store::reconcile::{
-    Difference, PayoutStop, Resumption, stop_payouts,
-};
+use gristmill_scheduler::store::reconcile::{Difference, PayoutStop, Resumption, stop_payouts};
 use gristmill_scheduler::store::sqlite::SqliteStore;
 use gristmill_scheduler::store::{self, Store, StoreError, Writes};
 use serde::Serialize;

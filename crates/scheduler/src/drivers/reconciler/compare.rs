@@ -5,7 +5,7 @@ use std::fmt;
 use gristmill_market::effect::IntentAction;
 use gristmill_market::escrow::Escrow;
 use gristmill_market::job::Job;
-use gristmill_protocol::api::{EscrowState, IntentKind};
+use gristmill_protocol::api::EscrowState;
 use gristmill_protocol::ids::{AttemptNumber, NodeId};
 use gristmill_protocol::terms::Terms;
 
@@ -28,6 +28,8 @@ pub(super) struct Slot {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Unmirrored {
     settled: bool,
+    /// Who disputes it: the scheduler, or else the submitter.
+    by_scheduler: bool,
     pool: u128,
 }
 
@@ -42,15 +44,20 @@ impl Slot {
             }
             Phase::Held { .. } => (after(terms.hold_seconds), false),
             Phase::Published { .. } => (after(terms.challenge_window), false),
+            Phase::Disputed { until_s, .. } => (until_s, false),
         };
-        let settled = matches!(entry.phase, Phase::Held { .. });
+        let by_scheduler = matches!(entry.phase, Phase::Disputed { by_scheduler: true, .. });
         Self {
             state: entry.phase.escrow(),
             node: entry.phase.holder().map(|holder| holder.node),
             attempt: entry.attempt,
             until_s,
             called_in,
-            unmirrored: Some(Unmirrored { settled, pool: entry.pool }),
+            unmirrored: Some(Unmirrored {
+                settled: entry.is_settled(),
+                by_scheduler,
+                pool: entry.pool,
+            }),
         }
     }
 
@@ -92,6 +99,7 @@ impl Slot {
             called_in: stored.called_in,
             unmirrored: Some(Unmirrored {
                 settled: stored.settled,
+                by_scheduler: stored.disputed_by_scheduler,
                 pool: u128::from(stored.forfeits).saturating_mul(terms.bond.0 / 2),
             }),
         }
@@ -134,9 +142,12 @@ impl fmt::Display for Slot {
         if self.called_in {
             formatter.write_str(", called in")?;
         }
-        if let Some(Unmirrored { settled, pool }) = self.unmirrored {
+        if let Some(Unmirrored { settled, by_scheduler, pool }) = self.unmirrored {
             if settled {
                 formatter.write_str(", settled")?;
+            }
+            if by_scheduler {
+                formatter.write_str(", disputed by the scheduler")?;
             }
             if pool > 0 {
                 write!(formatter, ", with a pool of {pool}")?;
@@ -180,9 +191,4 @@ pub(super) fn was_without_effect(action: &IntentAction, ended: &Ended) -> bool {
         | IntentAction::Lapse { .. }
         | IntentAction::Settle { .. } => is_without_effect(action, &ended.entry),
     }
-}
-
-/// What an intent wants, as a verb.
-pub(super) fn verb(kind: IntentKind) -> &'static str {
-    kind.as_str()
 }

@@ -18,6 +18,9 @@ use gristmill_protocol::terms::Terms;
 /// Unfinished jobs and tokens that are kept. Each costs whoever makes it a transaction.
 pub(crate) const ENTRIES_MAX: usize = 1_000_000;
 
+/// `IJobMarket.Ruling.Reopen`, which the ABI knows as a number only.
+const RULING_REOPEN: u8 = 2;
+
 /// What events add up to.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
@@ -71,6 +74,11 @@ pub(crate) enum Phase {
     Published {
         holder: Holder,
         block: u64,
+    },
+    Disputed {
+        holder: Holder,
+        until_s: u64,
+        by_scheduler: bool,
     },
 }
 
@@ -136,6 +144,7 @@ impl Phase {
             Self::Assigned { .. } => EscrowState::Assigned,
             Self::Held { .. } => EscrowState::Held,
             Self::Published { .. } => EscrowState::Published,
+            Self::Disputed { .. } => EscrowState::Disputed,
         }
     }
 
@@ -144,14 +153,17 @@ impl Phase {
             Self::Open => None,
             Self::Assigned { holder, .. }
             | Self::Held { holder, .. }
-            | Self::Published { holder, .. } => Some(holder),
+            | Self::Published { holder, .. }
+            | Self::Disputed { holder, .. } => Some(holder),
         }
     }
 
     /// The block whose time says when the phase ends, where no event says it.
     pub(crate) fn timed_by(&self) -> Option<u64> {
         match *self {
-            Self::Open | Self::Assigned { lease_end_s: Some(_), .. } => None,
+            Self::Open | Self::Assigned { lease_end_s: Some(_), .. } | Self::Disputed { .. } => {
+                None
+            }
             Self::Assigned { block, lease_end_s: None, .. }
             | Self::Held { block, .. }
             | Self::Published { block, .. } => Some(block),
@@ -176,8 +188,19 @@ impl Entry {
 
     /// What the contract holds for the job: the bounty, the pool, and the bonds that are locked now.
     fn locked(&self) -> U256 {
-        let bond = if self.phase.holder().is_some() { self.bond } else { 0 };
-        U256::from(self.bounty) + U256::from(self.pool) + U256::from(bond)
+        U256::from(self.bounty)
+            + U256::from(self.pool)
+            + U256::from(self.locked_bond())
+            + U256::from(self.locked_dispute_bond())
+    }
+
+    /// The provider's bond is locked as long as somebody has the job, or delivered it.
+    fn locked_bond(&self) -> u128 {
+        if self.phase.holder().is_some() { self.bond } else { 0 }
+    }
+
+    fn locked_dispute_bond(&self) -> u128 {
+        if matches!(self.phase, Phase::Disputed { .. }) { self.dispute_bond } else { 0 }
     }
 
     /// Whether the attempt that has the job now, or delivered it, is this one.
@@ -185,11 +208,32 @@ impl Entry {
         self.attempt.0 == attempt
     }
 
-    /// What its provider is due, and what the scheduler is.
+    /// Whether the scheduler has accepted the result that is there now.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled == Some(self.attempt) && self.phase.holder().is_some()
+    }
+
+    /// What its provider is due, and what the scheduler is: who loses a dispute pays for it.
     fn due(&self, terms: &Terms) -> (U256, Amount) {
-        let settled = self.settled == Some(self.attempt);
-        let pay = U256::from(terms.bounty.0 - terms.fee.0.min(terms.bounty.0));
-        (pay + U256::from(self.pool), if settled { terms.fee } else { Amount::ZERO })
+        let pay = terms.bounty.0.saturating_sub(terms.fee.0);
+        let more = U256::from(self.pool) + U256::from(self.locked_dispute_bond());
+        (U256::from(pay) + more, if self.is_settled() { terms.fee } else { Amount::ZERO })
+    }
+
+    /// What the submitter is due, where nobody is paid. A dispute bond of the scheduler is not its.
+    fn due_back(&self) -> U256 {
+        let disputed = match self.phase {
+            Phase::Disputed { by_scheduler: false, .. } => self.dispute_bond,
+            Phase::Disputed { by_scheduler: true, .. }
+            | Phase::Open
+            | Phase::Assigned { .. }
+            | Phase::Held { .. }
+            | Phase::Published { .. } => 0,
+        };
+        U256::from(self.bounty)
+            + U256::from(self.pool)
+            + U256::from(self.locked_bond())
+            + U256::from(disputed)
     }
 }
 
@@ -270,7 +314,7 @@ impl Ledger {
             E::Settled(e) => self.step(JobId(e.jobId), "settled", |entry| {
                 let holder = match entry.phase {
                     Phase::Assigned { holder, .. } | Phase::Published { holder, .. } => holder,
-                    Phase::Open | Phase::Held { .. } => return false,
+                    Phase::Open | Phase::Held { .. } | Phase::Disputed { .. } => return false,
                 };
                 entry.settled = Some(AttemptNumber(e.attempt));
                 entry.phase = Phase::Held { holder, block };
@@ -280,6 +324,31 @@ impl Ledger {
                 let Phase::Assigned { holder, .. } = entry.phase else { return false };
                 entry.phase = Phase::Published { holder, block };
                 entry.is_at(e.attempt) && holder.node.0 == e.node
+            }),
+            // Right after a lapse, or a ruling to reopen.
+            E::Forfeited(e) => self.step(JobId(e.jobId), "to lose a bond", |entry| {
+                entry.pool = entry.pool.saturating_add(amount(e.toPool).0);
+                let lost = e.toSubmitter.saturating_add(e.toPool);
+                entry.phase == Phase::Open && lost == U256::from(entry.bond)
+            }),
+            E::Disputed(e) => self.step(JobId(e.jobId), "disputed", |entry| {
+                let holder = match entry.phase {
+                    Phase::Held { holder, .. } | Phase::Published { holder, .. } => holder,
+                    Phase::Open | Phase::Assigned { .. } | Phase::Disputed { .. } => return false,
+                };
+                let by_scheduler =
+                    entry.terms.as_ref().is_some_and(|terms| e.by != terms.submitter);
+                let until_s = e.until.to();
+                entry.phase = Phase::Disputed { holder, until_s, by_scheduler };
+                true
+            }),
+            // What a ruling to pay or to refund leads to is in the event after it; after one to reopen the job is open.
+            E::Ruled(e) => self.step(JobId(e.jobId), "ruled on", |entry| {
+                let is_disputed = matches!(entry.phase, Phase::Disputed { .. });
+                if e.ruling == RULING_REOPEN {
+                    entry.phase = Phase::Open;
+                }
+                is_disputed
             }),
             E::Paid(e) => {
                 let end = End::Paid {
@@ -295,9 +364,13 @@ impl Ledger {
             E::Cancelled(e) => {
                 self.end(JobId(e.jobId), End::Cancelled { amount: amount(e.amount) })
             }
+            E::Deposited(e) => self.flow(e.token, |flow| &mut flow.given, e.amount),
             E::Credited(e) => self.flow(e.token, |flow| &mut flow.given, e.amount),
+            E::Debited(e) => self.flow(e.token, |flow| &mut flow.taken, e.amount),
             E::Withdrawn(e) => self.flow(e.token, |flow| &mut flow.taken, e.amount),
-            E::Enrolled(_)
+            E::Skipped(_)
+            | E::EpochRaised(_)
+            | E::Enrolled(_)
             | E::Revoked(_)
             | E::SchedulerApproved(_)
             | E::SchedulerDisapproved(_) => Vec::new(),
@@ -335,14 +408,23 @@ impl Ledger {
         };
         let mut notes = Vec::new();
         let could = match (&end, &entry.phase) {
-            (End::Paid { .. }, Phase::Held { .. } | Phase::Published { .. })
-            | (End::Refunded { .. }, Phase::Open | Phase::Assigned { .. })
+            (
+                End::Paid { .. },
+                Phase::Held { .. } | Phase::Published { .. } | Phase::Disputed { .. },
+            )
+            | (
+                End::Refunded { .. },
+                Phase::Open | Phase::Assigned { .. } | Phase::Disputed { .. },
+            )
             | (End::Cancelled { .. }, Phase::Open) => true,
             (End::Paid { .. }, Phase::Open | Phase::Assigned { .. })
             | (End::Refunded { .. }, Phase::Held { .. } | Phase::Published { .. })
             | (
                 End::Cancelled { .. },
-                Phase::Assigned { .. } | Phase::Held { .. } | Phase::Published { .. },
+                Phase::Assigned { .. }
+                | Phase::Held { .. }
+                | Phase::Published { .. }
+                | Phase::Disputed { .. },
             ) => false,
         };
         if !could {
@@ -381,7 +463,7 @@ impl Ended {
     /// What was due instead, if it was something else.
     pub(crate) fn not_due(&self) -> Option<String> {
         let terms = self.entry.terms.as_deref()?;
-        let returned = U256::from(terms.bounty.0) + U256::from(self.entry.pool);
+        let back = self.entry.due_back();
         let (is_due, due) = match self.end {
             End::Paid { provider, amount, fee } => {
                 let holder = self.entry.phase.holder().map(|holder| holder.provider);
@@ -392,14 +474,8 @@ impl Ended {
                 );
                 (holder == Some(provider) && U256::from(amount.0) == pay && fee == fee_due, due)
             }
-            End::Refunded { amount } => {
-                let bond = if self.entry.phase.holder().is_some() { terms.bond.0 } else { 0 };
-                let back = returned + U256::from(bond);
+            End::Refunded { amount } | End::Cancelled { amount } => {
                 (U256::from(amount.0) == back, format!("{back} were due to the submitter"))
-            }
-            End::Cancelled { amount } => {
-                let due = format!("{returned} were due to the submitter");
-                (U256::from(amount.0) == returned, due)
             }
         };
         (!is_due).then(|| format!("it was {}, but {due}", self.end))
@@ -432,7 +508,9 @@ fn move_lease(phase: &mut Phase, end_s: u64, is_called_in: bool) -> bool {
             (*lease_end_s, *called_in) = (Some(end_s), is_called_in);
             true
         }
-        Phase::Open | Phase::Held { .. } | Phase::Published { .. } => false,
+        Phase::Open | Phase::Held { .. } | Phase::Published { .. } | Phase::Disputed { .. } => {
+            false
+        }
     }
 }
 
