@@ -385,7 +385,14 @@ impl ChainSender {
     ) -> Result<bool, ChainError> {
         let room = OPEN_MAX.saturating_sub(open.len());
         let at = self.clock.now();
-        let planned = store::read(&self.store, move |rows| rows.planned_intents(at, room)).await?;
+        let planned = store::read(&self.store, move |rows| {
+            // While contract, events and database differ, nothing new is signed; what is signed goes its way.
+            if rows.payout_stop()?.is_some() {
+                return Ok(Vec::new());
+            }
+            rows.planned_intents(at, room)
+        })
+        .await?;
         if planned.is_empty() {
             return Ok(false);
         }
@@ -476,6 +483,9 @@ impl ChainSender {
         let stored = self
             .turns
             .write("chain_sign", move |rows| {
+                if rows.payout_stop()?.is_some() {
+                    return Ok(None);
+                }
                 // Under the lock on the signer's row: the nonce, the bytes and the intent are stored together or not at all.
                 let Some(nonce) = rows.take_nonce(signer.address(), fence)? else {
                     return Ok(None);
