@@ -1,7 +1,9 @@
-//! The tool of this repository: checks of the source tree, generated files, every test suite, and the local market.
+//! The tool of this repository: checks of the source tree, generated files, every test suite, the local market, and the
+//! deployment of the contract.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
+mod deploy;
 mod generate;
 mod suites;
 mod tidy;
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Checks, generated files, test suites and the local market of this repository.
+/// Checks, generated files, test suites and the local market of this repository, and the deployment of the contract.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -43,6 +45,10 @@ enum Command {
     Up,
     /// Stop what `up` started.
     Down,
+    /// Put the contract on a chain, and write where it is.
+    Deploy(Box<deploy::DeployArgs>),
+    /// Build a deployed contract again, and compare it with the chain byte for byte.
+    Verify(deploy::VerifyArgs),
 }
 
 #[tokio::main]
@@ -68,6 +74,8 @@ async fn run(root: &Path) -> Result<()> {
         Command::Demo => gristmill_e2e::demo::demo(root).await,
         Command::Up => gristmill_e2e::demo::up(root).await,
         Command::Down => gristmill_e2e::demo::down(root).await,
+        Command::Deploy(args) => deploy::run(root, *args).await,
+        Command::Verify(args) => deploy::verify(root, args).await,
     }
 }
 
