@@ -185,6 +185,35 @@ abstract contract Base {
         );
     }
 
+    function _signAccept(uint256 nodeKey, bytes32 id, uint16 attempt, uint40 expires)
+        internal
+        view
+        returns (IJobMarket.Signature memory)
+    {
+        bytes32 typeHash = keccak256("Accept(bytes32 jobId,uint16 attempt,uint40 expires)");
+        return _sign(nodeKey, keccak256(abi.encode(typeHash, id, attempt, expires)));
+    }
+
+    function _signOrder(uint256 key, IJobMarket.Order memory order) internal view returns (bytes memory) {
+        bytes32 typeHash = keccak256("Order(bytes32 root,uint32 epoch,uint40 expires)");
+        IJobMarket.Signature memory s =
+            _sign(key, keccak256(abi.encode(typeHash, order.root, order.epoch, order.expires)));
+        return abi.encodePacked(s.r, s.vs);
+    }
+
+    /// @dev The root of the tree that takes neighbours in turn, until one hash is left.
+    function _root(bytes32[] memory leaves) internal pure returns (bytes32) {
+        bytes32[] memory queue = new bytes32[](2 * leaves.length - 1);
+        for (uint256 i; i < leaves.length; ++i) {
+            queue[i] = leaves[i];
+        }
+        for (uint256 i; i < leaves.length - 1; ++i) {
+            (bytes32 a, bytes32 b) = (queue[2 * i], queue[2 * i + 1]);
+            queue[leaves.length + i] = a < b ? keccak256(abi.encode(a, b)) : keccak256(abi.encode(b, a));
+        }
+        return queue[queue.length - 1];
+    }
+
     function _noSignature() internal pure returns (IJobMarket.Signature memory s) {}
 
     /* JOBS IN A STATE */
@@ -206,9 +235,28 @@ abstract contract Base {
         id = market.open{value: value}(t);
     }
 
+    /// @dev An open job without a bond.
     function _assign(IJobMarket.Terms memory t, address node, uint16 attempt) internal {
         vm.prank(t.scheduler);
-        market.assign(t, node, attempt);
+        market.assign(_id(t), node, attempt);
+    }
+
+    /// @dev A job with a bond, or one whose lease has ended.
+    function _assignWithTerms(IJobMarket.Terms memory t, uint256 nodeKey, uint16 attempt) internal {
+        IJobMarket.Assignment memory a = _assignment(t, nodeKey, attempt);
+        vm.prank(t.scheduler);
+        market.assignWithTerms(a);
+    }
+
+    function _assignment(IJobMarket.Terms memory t, uint256 nodeKey, uint16 attempt)
+        internal
+        view
+        returns (IJobMarket.Assignment memory a)
+    {
+        a = IJobMarket.Assignment(t, vm.addr(nodeKey), attempt, 0, _noSignature());
+        if (t.bond == 0) return a;
+        a.expires = _now() + 60;
+        a.acceptance = _signAccept(nodeKey, _id(t), attempt, a.expires);
     }
 
     function _openAndAssign(IJobMarket.Terms memory t) internal returns (bytes32 id) {

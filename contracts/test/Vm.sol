@@ -30,6 +30,16 @@ interface Vm {
     function assertNotEq(bytes32 left, bytes32 right, string calldata message) external pure;
     function assertLe(uint256 left, uint256 right, string calldata message) external pure;
 
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
+    function lastCallGas() external view returns (Gas memory);
+    function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function snapshotGasLastCall(string calldata group, string calldata name)
         external
         returns (uint256 gasUsed);
