@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
 mod deploy;
+mod gas;
 mod generate;
 mod suites;
 mod tidy;
@@ -33,6 +34,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measure what a job costs on the chain, and end with one line of JSON.
+    Gas,
     /// Run every test suite, and end with one line that counts them all.
     Test {
         /// Only these suites.
@@ -70,6 +73,7 @@ async fn run(root: &Path) -> Result<()> {
     match Arguments::parse().command {
         Command::Tidy => tidy::run(root),
         Command::Generate { check } => generate::run(root, check),
+        Command::Gas => gas::run(root),
         Command::Test { only } => suites::run(root, &only),
         Command::Demo => gristmill_e2e::demo::demo(root).await,
         Command::Up => gristmill_e2e::demo::up(root).await,
