@@ -44,7 +44,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         .context("run npm in contracts/; is Node.js installed?")?;
     ensure!(
         status.success(),
-        "the figures are not those of {SNAPSHOT}: if they may change, run `npm run gas` in contracts/ and then \
+        "`npm run gas:check` failed. Where a figure changed on purpose, run `npm run gas` in contracts/ and then \
          `cargo xtask generate`"
     );
     println!("{}", Figures::read(root)?.line()?);
@@ -128,11 +128,12 @@ fn page(figures: &Figures, peers: &[Peer]) -> Result<String> {
     page.push_str(
         "\nThe last column compares with one job alone and, in brackets, with one of a batch.\n\n\
          ## How it was measured\n\n\
-         Everything but what is marked as published: forge with `isolate = true`, so that each call is a whole \
-         transaction with its 21,000, its calldata and its refunds; London rules; in the steady state, where the \
-         parties' accounts, balances and counters have been used before. The bounty is in the native coin where the \
-         system knows it, and the payment is pushed to a wallet that exists. The peers were built with their own \
-         compiler version and settings, once, at the revision named; ours is measured in every run.\n\n",
+         With forge and `isolate = true`, so that each call is a whole transaction with its 21,000, its calldata and its \
+         refunds; by London rules; in the steady state, where the parties' accounts, balances and counters have been used \
+         before. Ours is measured in every run, with the bounty in the native coin and the payment pushed to the \
+         provider's wallet; the deposit that pays for a batch is one transaction for any number of them. The peers were \
+         measured once, at the revision named, with the compiler settings of their own; what a project publishes itself \
+         is marked so.\n\n",
     );
     for peer in peers {
         writeln!(page, "- **{}**, [{}]({}). {}", peer.name, peer.revision, peer.source, peer.how)?;
