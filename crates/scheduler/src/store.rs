@@ -206,16 +206,12 @@ pub fn attempt(
     Ok(rows.attempts(job)?.into_iter().find(|attempt| attempt.number == number))
 }
 
-/// Whose node it is, and whether this scheduler may assign it jobs in `token`; nothing where no wallet has enrolled it.
-pub fn standing(
-    rows: &dyn Reads,
-    node: NodeId,
-    token: Address,
-) -> Result<Option<(Address, Standing)>, StoreError> {
+/// Whose node it is, and whether this scheduler may assign it jobs; nothing where no wallet has enrolled it.
+pub fn standing(rows: &dyn Reads, node: NodeId) -> Result<Option<(Address, Standing)>, StoreError> {
     let Some(enrollment) = rows.enrollment(node)? else { return Ok(None) };
     let standing = if enrollment.revoked {
         Standing::Revoked
-    } else if rows.is_approved(enrollment.provider, token)? {
+    } else if rows.is_approved(enrollment.provider)? {
         Standing::Good
     } else {
         Standing::NotApproved

@@ -501,13 +501,7 @@ async fn a_watcher_that_starts_from_nothing_learns_the_same() {
         }
     }
     let scheduler = anvil.scheduler.address();
-    anvil
-        .call(
-            anvil.provider,
-            &JobMarket::disapproveSchedulerCall { scheduler, token: Address::ZERO },
-            0,
-        )
-        .await;
+    anvil.call(anvil.provider, &JobMarket::disapproveSchedulerCall { scheduler }, 0).await;
     watcher.step().await.unwrap();
     // A step with nothing new, and a restart, apply nothing twice.
     watcher.step().await.unwrap();
@@ -530,7 +524,7 @@ async fn a_watcher_that_starts_from_nothing_learns_the_same() {
             mill.read(|rows| rows.job(id)).is_none(),
             "jobs of other schedulers are none of our business"
         );
-        let standing = mill.read(|rows| standing(rows, anvil.node_id(), Address::ZERO));
+        let standing = mill.read(|rows| standing(rows, anvil.node_id()));
         assert_eq!(standing, Some((anvil.provider, gristmill_market::node::Standing::NotApproved)));
     }
     assert_eq!(live.read(|rows| rows.chain_cursor()), rebuilt.read(|rows| rows.chain_cursor()));

@@ -81,9 +81,8 @@ CREATE INDEX chain_nodes_by_provider ON chain_nodes (provider, node) WHERE revok
 
 CREATE TABLE chain_approvals (
     provider BLOB NOT NULL,
-    token BLOB NOT NULL,
     approved INTEGER NOT NULL,
     at_block INTEGER NOT NULL,
     at_log INTEGER NOT NULL,
-    PRIMARY KEY (provider, token)
+    PRIMARY KEY (provider)
 ) STRICT, WITHOUT ROWID;

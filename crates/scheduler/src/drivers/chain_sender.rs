@@ -471,9 +471,8 @@ impl ChainSender {
             Ok(Some((job, row.intent)))
         })
         .await?;
-        Ok(found.map(|(job, intent)| {
-            (intent.is_wanted(&job), call::calldata(&job.terms, &intent.action))
-        }))
+        Ok(found
+            .map(|(job, intent)| (intent.is_wanted(&job), call::calldata(&job, &intent.action))))
     }
 
     /// Sends what was stored and perhaps never sent; after a start or a reorganization everything that is not mined.

@@ -178,7 +178,7 @@ pub trait ChainReads {
     /// The nodes that a provider has enrolled and not revoked, by ascending id.
     fn nodes_of(&self, provider: Address, limit: usize) -> Result<Vec<NodeId>, StoreError>;
     /// Whether the provider lets this scheduler assign jobs in `token` to its nodes.
-    fn is_approved(&self, provider: Address, token: Address) -> Result<bool, StoreError>;
+    fn is_approved(&self, provider: Address) -> Result<bool, StoreError>;
     /// What this scheduler sent, or wants to send, for a job; oldest first.
     fn transactions_of(&self, job: JobId) -> Result<Vec<TransactionView>, StoreError>;
     /// Intents without a nonce whose time has come, oldest first.
@@ -237,7 +237,6 @@ pub trait ChainWrites {
     fn put_approval(
         &mut self,
         provider: Address,
-        token: Address,
         approved: bool,
         at: ChainPosition,
     ) -> Result<(), StoreError>;

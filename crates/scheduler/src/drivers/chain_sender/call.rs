@@ -1,11 +1,14 @@
 //! From intents to calls of the contract, and from the contract's refusals back to what they mean for an intent.
 
+use alloy::primitives::aliases::U40;
 use alloy::sol_types::{SolCall, SolInterface};
 use gristmill_market::effect::IntentAction;
+use gristmill_market::escrow::Escrow;
+use gristmill_market::job::Job;
 use gristmill_protocol::api::IntentKind;
 use gristmill_protocol::contracts::IJobMarket;
 use gristmill_protocol::contracts::JobMarket::{self, JobMarketErrors};
-use gristmill_protocol::terms::Terms;
+use gristmill_protocol::money::Amount;
 
 use crate::drivers::chain_rpc::Revert;
 
@@ -23,12 +26,25 @@ pub enum Refusal {
 
 /// The calldata of an intent.
 #[must_use]
-pub fn calldata(terms: &Terms, action: &IntentAction) -> Vec<u8> {
-    let t = IJobMarket::Terms::from(terms);
+pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
+    let t = IJobMarket::Terms::from(&job.terms);
     match action {
-        IntentAction::Assign { attempt, node } => {
-            JobMarket::assignCall { t, node_: node.0, attempt: attempt.0 }.abi_encode()
+        // An open job without a bond can do without its terms, for a third of the price of calldata.
+        IntentAction::Assign { attempt, node }
+            if job.terms.bond == Amount::ZERO && !matches!(job.escrow, Escrow::Assigned { .. }) =>
+        {
+            JobMarket::assignCall { id: job.id.0, node_: node.0, attempt: attempt.0 }.abi_encode()
         }
+        IntentAction::Assign { attempt, node } => JobMarket::assignWithTermsCall {
+            assignment: IJobMarket::Assignment {
+                terms: t,
+                node: node.0,
+                attempt: attempt.0,
+                expires: U40::ZERO,
+                acceptance: IJobMarket::Signature::default(),
+            },
+        }
+        .abi_encode(),
         IntentAction::CallIn { .. } => JobMarket::callInCall { t }.abi_encode(),
         IntentAction::Release { signature, .. } => {
             JobMarket::releaseCall { t, signature: signature.into() }.abi_encode()
@@ -84,10 +100,22 @@ pub fn judge(kind: IntentKind, revert: &Revert, now_s: u64) -> Refusal {
         | E::ZeroParty(_)
         | E::ZeroBounty(_)
         | E::FeeAboveBounty(_)
-        | E::BondNotSupported(_)
+        | E::PartialArbiter(_)
+        | E::StrayBits(_)
+        | E::NotDisputant(_)
+        | E::NotArbiter(_)
+        | E::BondAboveLimit(_)
+        | E::AcceptanceRequired(_)
+        | E::AcceptanceExpired(_)
+        | E::EmptyBatch(_)
+        | E::MixedBatch(_)
+        | E::OrderExpired(_)
+        | E::OrderRevoked(_)
+        | E::NotInOrder(_)
+        | E::BadOrderSignature(_)
         | E::TermOutOfRange(_)
         | E::WrongValue(_)
-        | E::NothingToWithdraw(_)
+        | E::InsufficientBalance(_)
         | E::InvalidRecipient(_)
         | E::DeadlinePassed(_)
         | E::LeaseEnded(_)
@@ -132,7 +160,7 @@ pub fn describe(revert: &Revert) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::{B256, U256, aliases::U40};
+    use alloy::primitives::{B256, U256};
     use alloy::sol_types::SolError;
 
     fn revert(error: &impl SolError) -> Revert {

@@ -27,7 +27,7 @@ pub(crate) struct ChainTables {
     cursor: Option<BlockRef>,
     window: BTreeMap<u64, B256>,
     nodes: BTreeMap<NodeId, Enrollment>,
-    approvals: BTreeMap<(Address, Address), (bool, ChainPosition)>,
+    approvals: BTreeMap<Address, (bool, ChainPosition)>,
 }
 
 #[derive(Clone, Debug)]
@@ -86,8 +86,8 @@ impl ChainReads for MemoryRows {
         Ok(wanted.map(|(node, _)| *node).take(limit).collect())
     }
 
-    fn is_approved(&self, provider: Address, token: Address) -> Result<bool, StoreError> {
-        Ok(self.chain.approvals.get(&(provider, token)).is_some_and(|(approved, _)| *approved))
+    fn is_approved(&self, provider: Address) -> Result<bool, StoreError> {
+        Ok(self.chain.approvals.get(&provider).is_some_and(|(approved, _)| *approved))
     }
 
     fn transactions_of(&self, job: JobId) -> Result<Vec<TransactionView>, StoreError> {
@@ -357,11 +357,10 @@ impl ChainWrites for MemoryRows {
     fn put_approval(
         &mut self,
         provider: Address,
-        token: Address,
         approved: bool,
         at: ChainPosition,
     ) -> Result<(), StoreError> {
-        let known = self.chain.approvals.entry((provider, token)).or_insert((approved, at));
+        let known = self.chain.approvals.entry(provider).or_insert((approved, at));
         if at > known.1 {
             *known = (approved, at);
         }

@@ -124,13 +124,11 @@ impl ChainReads for SqliteRows<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn is_approved(&self, provider: Address, token: Address) -> Result<bool, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT approved FROM chain_approvals WHERE provider = ?1 AND token = ?2",
-        )?;
-        let found = statement
-            .query_row([provider.as_slice(), token.as_slice()], |row| row.get(0))
-            .optional()?;
+    fn is_approved(&self, provider: Address) -> Result<bool, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT approved FROM chain_approvals WHERE provider = ?1")?;
+        let found = statement.query_row([provider.as_slice()], |row| row.get(0)).optional()?;
         Ok(found.unwrap_or(false))
     }
 
@@ -471,16 +469,15 @@ impl ChainWrites for SqliteRows<'_> {
     fn put_approval(
         &mut self,
         provider: Address,
-        token: Address,
         approved: bool,
         at: ChainPosition,
     ) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO chain_approvals (provider, token, approved, at_block, at_log) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (provider, token) DO UPDATE SET
+            "INSERT INTO chain_approvals (provider, approved, at_block, at_log) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (provider) DO UPDATE SET
                  approved = excluded.approved, at_block = excluded.at_block, at_log = excluded.at_log
              WHERE (excluded.at_block, excluded.at_log) > (at_block, at_log)",
-            params![provider.as_slice(), token.as_slice(), approved, int(at.block), at.log_index],
+            params![provider.as_slice(), approved, int(at.block), at.log_index],
         )?;
         Ok(())
     }

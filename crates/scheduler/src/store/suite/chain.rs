@@ -231,7 +231,7 @@ fn the_window_keeps_the_newest_blocks(store: Arc<dyn Store>) {
 
 fn enrollments_and_approvals_follow_the_newest_event(store: Arc<dyn Store>) {
     let (node, other) = (NodeId(Address::repeat_byte(7)), NodeId(Address::repeat_byte(8)));
-    let (provider, token) = (Address::repeat_byte(2), Address::ZERO);
+    let provider = Address::repeat_byte(2);
     let at = |block, log_index| ChainPosition { block, log_index };
     write(&store, |rows| {
         rows.put_enrollment(node, provider)?;
@@ -253,12 +253,12 @@ fn enrollments_and_approvals_follow_the_newest_event(store: Arc<dyn Store>) {
     );
     assert_eq!(read(&store, |rows| rows.nodes_of(provider, 9)), [other]);
 
-    let approved = || read(&store, |rows| rows.is_approved(provider, token));
+    let approved = || read(&store, |rows| rows.is_approved(provider));
     assert!(!approved());
-    write(&store, |rows| rows.put_approval(provider, token, true, at(5, 1)));
+    write(&store, |rows| rows.put_approval(provider, true, at(5, 1)));
     assert!(approved());
-    write(&store, |rows| rows.put_approval(provider, token, false, at(5, 2)));
-    write(&store, |rows| rows.put_approval(provider, token, true, at(5, 1)));
+    write(&store, |rows| rows.put_approval(provider, false, at(5, 2)));
+    write(&store, |rows| rows.put_approval(provider, true, at(5, 1)));
     assert!(!approved(), "an older event again changes nothing");
-    assert!(!read(&store, |rows| rows.is_approved(provider, Address::repeat_byte(1))));
+    assert!(!read(&store, |rows| rows.is_approved(Address::repeat_byte(1))));
 }
