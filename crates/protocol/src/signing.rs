@@ -57,7 +57,9 @@ pub struct Domain {
 }
 
 impl Domain {
-    fn eip712(&self) -> Eip712Domain {
+    /// As the contract has it: its name and version too.
+    #[must_use]
+    pub fn eip712(&self) -> Eip712Domain {
         Eip712Domain::new(
             Some("Gristmill".into()),
             Some("1".into()),
