@@ -210,12 +210,12 @@ impl Reconciler {
         let mut span = self.log_blocks_max;
         while from <= cursor.number {
             let to = cursor.number.min(from.saturating_add(span - 1));
-            let logs = match self.rpc.logs(from, to).await {
-                Err(CallError::Refused(_)) if to > from => {
+            let (_, logs) = match self.rpc.events(from, to).await {
+                Err(error) if error.is_about_size() && to > from => {
                     span = (to - from).div_ceil(2);
                     continue;
                 }
-                logs => logs?,
+                answer => answer?.ok_or(LookError::Moved { number: to })?,
             };
             let ended = take_in(&mut ledger, &logs, findings)?;
             self.compare_ended(ended, cursor.number, findings).await?;
