@@ -127,7 +127,11 @@ impl<'a> Mill<'a> {
         let id = terms.id(&self.anvil.deployment.domain());
         let intent = Intent {
             job: id,
-            action: IntentAction::Assign { attempt: AttemptNumber(1), node: self.anvil.node_id() },
+            action: IntentAction::Assign {
+                attempt: AttemptNumber(1),
+                node: self.anvil.node_id(),
+                acceptance: None,
+            },
             round: 0,
         };
         let changes = Changes {
@@ -177,6 +181,7 @@ fn job(id: JobId, terms: Terms) -> Job {
         id,
         terms,
         demand: None,
+        funding: None,
         state: State::Assigned { attempt: AttemptNumber(1) },
         escrow: Escrow::Open,
         escrow_at: ChainPosition::default(),
