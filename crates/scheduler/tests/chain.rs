@@ -6,6 +6,8 @@
 
 #[path = "chain/anvil.rs"]
 mod anvil;
+#[path = "chain/reconcile.rs"]
+mod reconcile;
 
 use std::sync::Arc;
 
