@@ -16,7 +16,7 @@ use gristmill_market::command::{Speaker, Verdict};
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::{Command, Policy, Reply};
 use gristmill_protocol::Address;
-use gristmill_protocol::api::{AttemptRef, AttemptState, IntentState, JobState, Offer};
+use gristmill_protocol::api::{AttemptRef, AttemptState, IntentKind, IntentState, JobState, Offer};
 use gristmill_protocol::contracts::JobMarket::JobMarketEvents;
 use gristmill_protocol::ids::{JobId, LeaseToken, ManifestHash, NodeId};
 use gristmill_protocol::money::Amount;
@@ -174,7 +174,7 @@ impl Market {
             clock,
             store,
             turns,
-            nodes,
+            nodes: Vec::new(),
             jobs: Vec::new(),
             outcomes: [Ok(()), Ok(())],
             log,
@@ -188,13 +188,13 @@ impl Market {
         for _ in 0..FINALITY_DEPTH {
             market.beat().await;
         }
-        market.register_nodes().await;
+        market.register(nodes).await;
         market.before = market.balances().await;
         market
     }
 
-    async fn register_nodes(&self) {
-        for node in &self.nodes {
+    async fn register(&mut self, nodes: Vec<PrivateKeySigner>) {
+        for node in &nodes {
             let node = NodeId(node.address());
             let standing = self.read(|rows| store::standing(rows, node, Address::ZERO));
             let (provider, standing) = standing.expect("its enrolment is final");
@@ -212,6 +212,7 @@ impl Market {
             let register = Command::RegisterNode { node, provider, offer, standing };
             self.turns.submit(register).await.unwrap();
         }
+        self.nodes = nodes;
     }
 
     /// A submitter opens a job on chain and posts it.
@@ -499,7 +500,9 @@ impl Market {
         for (job, _) in &self.jobs {
             assert_eq!(self.state(*job), JobState::Settled, "{}", self.log());
             assert_eq!(self.events_of(*job).await, LIFE, "{}", self.log());
-            let views = self.read(|rows| rows.transactions_of(*job));
+            let mut views = self.read(|rows| rows.transactions_of(*job));
+            // A settlement that is final late wants a claim for a moment, until its payment is read. It is never signed.
+            views.retain(|view| view.kind != IntentKind::Claim || view.hash.is_some());
             assert!(views.iter().all(|view| view.state == IntentState::Final), "{views:#?}");
             assert_eq!(views.len(), 2, "one assignment and one settlement: {views:#?}");
             sent += 2;
