@@ -77,6 +77,24 @@ async fn an_endpoint_that_is_slow() {
     market.ends_well().await;
 }
 
+/// Injected: the endpoint takes too long over the events of more than two blocks, when many are to be read.
+/// Outcome: it is asked for fewer, until it answers.
+/// Shown by: `gristmill_chain_calls_failed_total{reason="slow"}`, `gristmill_chain_cursor`
+#[tokio::test]
+async fn an_endpoint_that_is_slow_with_many_events() {
+    let mut market = Market::start(1).await;
+    market.post_jobs(2).await;
+    market.anvil.mine(12).await;
+    let head = market.anvil.control.get_block_number().await.unwrap();
+    market.proxies[0].inject(Fault::SlowEvents { blocks_max: 2 });
+    market.beat().await;
+    market.proxies[0].heal();
+    assert!(market.outcomes[0].is_ok(), "{:?}", market.outcomes);
+    assert!(market.failed_calls("slow") >= 1.0);
+    assert_eq!(market.metric("gristmill_chain_cursor"), (head - 5) as f64);
+    market.ends_well().await;
+}
+
 /// Injected: the endpoint stands still a few blocks back, and answers everything as of then, old nonces too.
 /// Outcome: what is known is kept, no nonce is used twice, and nothing is priced anew for it.
 /// Shown by: `gristmill_chain_behind_blocks`, `gristmill_chain_head_timestamp_seconds`
@@ -445,6 +463,7 @@ async fn a_reorganization_removes_an_assignment() {
             market.beat().await;
         }
         market.beats(depth - 1).await;
+        market.beat_without_block().await;
         market.anvil.reorganize(depth as u64).await;
         assert_eq!(market.events_of(job).await, ["Opened"], "it was taken back");
         market.ends_well().await;
@@ -452,6 +471,24 @@ async fn a_reorganization_removes_an_assignment() {
     }
     assert_eq!(market.metric("gristmill_chain_deep_reorgs_total"), 0.0);
     market.assert_no_alarm("ERROR");
+}
+
+/// Injected: a block with an assignment is replaced that the sender has seen, and the watcher has not.
+/// Outcome: the sender notices by itself, and sends the same bytes again.
+/// Shown by: the transaction's state, `mined` and then `sent` again
+#[tokio::test]
+async fn a_block_that_only_the_sender_has_seen_is_replaced() {
+    let mut market = Market::start(1).await;
+    let job = market.post_job().await;
+    while market.events_of(job).await.len() < 2 {
+        market.beat().await;
+    }
+    market.sender.step().await.unwrap();
+    assert!(market.waiting().is_empty(), "it is in a block");
+    market.anvil.reorganize(1).await;
+    market.beat_without_block().await;
+    assert_eq!(market.waiting().len(), 1, "it is in none");
+    market.ends_well().await;
 }
 
 /// Injected: reorganizations of depth 1 to 5 that remove a settlement, and with it the payment.

@@ -21,6 +21,10 @@ pub(crate) enum Fault {
     Down,
     /// It does what it is asked, and answers later than anybody waits.
     Slow(Duration),
+    /// It takes longer than anybody waits over the events of more blocks than these.
+    SlowEvents {
+        blocks_max: u64,
+    },
     /// It has seen no block above this one.
     Behind {
         at: u64,
@@ -146,6 +150,17 @@ impl Shared {
                 let answer = self.forward(&request).await;
                 tokio::time::sleep(pause).await;
                 answer.into_response()
+            }
+            Fault::SlowEvents { blocks_max } => {
+                let bound = |name: &str| block_number(&request["params"][0][name]);
+                if method == "eth_getLogs"
+                    && let (Some(from), Some(to)) = (bound("fromBlock"), bound("toBlock"))
+                    && to - from >= blocks_max
+                {
+                    spoils();
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+                self.forward(&request).await.into_response()
             }
             Fault::Behind { at } => {
                 spoils();
