@@ -6,6 +6,12 @@
 
 #[path = "chain/anvil.rs"]
 mod anvil;
+#[path = "chain/faults.rs"]
+mod faults;
+#[path = "chain/market.rs"]
+mod market;
+#[path = "chain/proxy.rs"]
+mod proxy;
 #[path = "chain/reconcile.rs"]
 mod reconcile;
 
@@ -469,7 +475,7 @@ async fn only_one_of_two_replicas_sends() {
     let anvil = Anvil::start().await;
     let (_directory, store) = sqlite();
     let mut mill = Mill::new(&anvil, store, 1);
-    mill.clock = Clock::manual(Timestamp(1_000));
+    mill.clock = Clock::manual(Timestamp::from_unix_seconds(anvil.timestamp().await));
     let watcher = mill.watcher();
     watcher.step().await.unwrap();
     let (mut one, mut two) = (mill.sender(), mill.sender());
