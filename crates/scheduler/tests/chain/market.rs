@@ -196,9 +196,10 @@ impl Market {
     async fn register(&mut self, nodes: Vec<PrivateKeySigner>) {
         for node in &nodes {
             let node = NodeId(node.address());
-            let standing = self.read(|rows| store::standing(rows, node, Address::ZERO));
+            let standing = self.read(|rows| store::standing(rows, node));
             let (provider, standing) = standing.expect("its enrolment is final");
             let offer = Offer {
+                bond_max: Amount::ZERO,
                 runtimes: vec![RuntimeKind::Wasm],
                 cpu_millis: 4000,
                 memory_bytes: 8 << 30,
@@ -242,7 +243,10 @@ impl Market {
         self.anvil.open(&terms).await;
         let job = terms.id(&self.anvil.deployment.domain());
         let (by, token) = (terms.submitter, token());
-        self.turns.submit(Command::CreateJob { job, by, terms, spec, token }).await.unwrap();
+        self.turns
+            .submit(Command::CreateJob { job, by, terms, spec, token, funding: None })
+            .await
+            .unwrap();
         self.jobs.push((job, terms));
         job
     }
