@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
+mod faults;
 mod generate;
 mod suites;
 mod tidy;
