@@ -1,64 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ECDSA} from "solady/utils/ECDSA.sol";
-import {EIP712} from "solady/utils/EIP712.sol";
-import {ReentrancyGuard} from "solady/utils/ReentrancyGuard.sol";
+import {EfficientHashLib} from "solady/utils/EfficientHashLib.sol";
+import {MerkleProofLib} from "solady/utils/MerkleProofLib.sol";
+import {SignatureCheckerLib} from "solady/utils/SignatureCheckerLib.sol";
 
 import {IJobMarket} from "./interfaces/IJobMarket.sol";
 import {JobSlot, Slot} from "./libraries/JobSlot.sol";
+import {JobTerms} from "./libraries/JobTerms.sol";
 import {Transfers} from "./libraries/Transfers.sol";
+import {Nodes} from "./Nodes.sol";
 
 /// @title JobMarket
 /// @notice See `IJobMarket`.
-/// @dev Whoever calls out, to pay or to take a token, writes all new state first: entering any verb from a receiver
-/// or a token is the same as calling it afterwards. Only a token deposit is measured by a balance, so only that is
-/// guarded, against a second deposit inside the first. Nothing else reads a balance.
-contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
-    /* CONSTANTS */
+/// @dev This file is the life of a job; `Nodes` says who may work, `Balances` moves the money. All state is written
+/// before anything is called. A `_try` function changes all or nothing, and then returns the error: a single verb
+/// reverts with it, a batch skips the item.
+contract JobMarket is Nodes {
+    using JobTerms for Terms;
 
-    uint256 private constant MAX_DEADLINE_SECONDS = 365 days;
-    uint256 private constant MIN_GRACE_SECONDS = 60;
-    uint256 private constant MIN_LEASE_GRACES = 4;
-    uint256 private constant MAX_LEASE_SECONDS = 30 days;
-    uint256 private constant MAX_HOLD_SECONDS = 30 days;
-    uint256 private constant MIN_WINDOW_SECONDS = 1 hours;
-    uint256 private constant MAX_WINDOW_SECONDS = 30 days;
     /// @dev A node can be called in once this part of its lease has run.
     uint40 private constant CALL_IN_LEASE_PART = 4;
 
-    bytes32 private constant TERMS_TYPEHASH = keccak256(
-        "Terms(address submitter,address scheduler,address arbiter,address token,uint128 bounty,uint128 fee,uint128 bond,uint128 disputeBond,uint40 deadline,uint32 leaseSeconds,uint32 graceSeconds,uint32 attemptSeconds,uint32 holdSeconds,uint32 challengeWindow,uint32 rulingSeconds,bytes32 specHash,bytes32 salt)"
-    );
+    bytes32 private constant ACCEPT_TYPEHASH =
+        keccak256("Accept(bytes32 jobId,uint16 attempt,uint40 expires)");
     bytes32 private constant RESULT_TYPEHASH =
         keccak256("Result(bytes32 jobId,uint16 attempt,address node,bytes32 receiptHash)");
     bytes32 private constant RENEW_TYPEHASH =
         keccak256("Renew(bytes32 jobId,uint16 attempt,uint40 issuedAt)");
     bytes32 private constant RELEASE_TYPEHASH = keccak256("Release(bytes32 jobId,uint16 attempt)");
-    bytes32 private constant ENROLL_TYPEHASH =
-        keccak256("Enroll(address node,address provider,uint40 expires)");
+    bytes32 private constant ORDER_TYPEHASH = keccak256("Order(bytes32 root,uint32 epoch,uint40 expires)");
 
     /// @dev Job ids keep this domain for good; signatures follow the chain id if it ever changes.
     bytes32 private immutable DEPLOYMENT_DOMAIN;
 
     /* STORAGE */
 
-    struct Node {
+    /// @dev What a batch of settlements owes, until the next item has another provider or token.
+    struct Due {
+        address token;
         address provider;
-        bool revoked;
-    }
-
-    struct Approval {
-        bool approved;
-        uint128 bondLimit;
+        uint256 amount;
+        uint256 fees;
     }
 
     /// @dev An ended job keeps its slot, so an id is opened at most once.
     mapping(bytes32 id => Slot) private _jobs;
-    mapping(address node => Node) private _nodes;
-    mapping(address provider => mapping(address scheduler => mapping(address token => Approval))) private
-        _approvals;
-    mapping(address owner => mapping(address token => uint256 amount)) private _credits;
+    mapping(address owner => uint32) private _epochs;
 
     constructor() {
         DEPLOYMENT_DOMAIN = _domainSeparator();
@@ -67,35 +55,75 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     /* JOBS: THE SUBMITTER */
 
     /// @inheritdoc IJobMarket
-    function open(Terms calldata terms) external payable returns (bytes32 id) {
-        Terms memory t = terms;
-        if (msg.sender != t.submitter) revert NotSubmitter(msg.sender, t.submitter);
-        _checkTerms(t);
-        Slot s;
-        (id, s) = _load(terms);
-        _requireState(s.state() == State.None, id, s);
+    function open(Terms calldata t) external payable returns (bytes32 id) {
+        id = _openOwn(t);
+        _take(t.token, t.bounty);
+    }
 
-        _jobs[id] = s.move(State.Open, _now(), 0);
-        _emitOpened(id, t);
+    /// @inheritdoc IJobMarket
+    function openWithPermit(Terms calldata t, Permit calldata permit) external returns (bytes32 id) {
+        id = _openOwn(t);
+        Transfers.permit(t.token, msg.sender, t.bounty, permit);
+        _take(t.token, t.bounty);
+    }
 
-        if (t.token == address(0)) {
-            if (msg.value != t.bounty) revert WrongValue(msg.value, t.bounty);
-        } else {
-            if (msg.value != 0) revert WrongValue(msg.value, 0);
-            _pull(t.token, t.submitter, t.bounty);
+    /// @inheritdoc IJobMarket
+    function openMany(
+        Opening[] calldata openings,
+        Order calldata order,
+        bytes calldata signature,
+        bytes32[] calldata proof,
+        bool[] calldata flags
+    ) external payable {
+        if (openings.length == 0) revert EmptyBatch();
+        address submitter = openings[0].terms.submitter;
+        address token = openings[0].terms.token;
+        bytes32[] memory ids = new bytes32[](openings.length);
+        for (uint256 i; i < ids.length; ++i) {
+            Terms calldata t = openings[i].terms;
+            if (t.submitter != submitter || t.token != token) revert MixedBatch(i);
+            ids[i] = t.id(DEPLOYMENT_DOMAIN);
         }
+        if (msg.value != 0) _deposit(address(0), msg.value);
+        if (msg.sender != submitter) {
+            _checkOrder(submitter, order, signature);
+            if (!MerkleProofLib.verifyMultiProof(proof, order.root, ids, flags)) {
+                revert NotInOrder(order.root);
+            }
+        }
+
+        (uint256 held, uint256 left) = (_balances[submitter][token], _balances[submitter][token]);
+        for (uint256 i; i < ids.length; ++i) {
+            Terms calldata t = openings[i].terms;
+            bytes memory error = left < t.bounty && _jobs[ids[i]].state() == State.None
+                ? _insufficientBalance(submitter, token, left, t.bounty)
+                : _tryOpen(ids[i], t, openings[i].node);
+            if (error.length == 0) left -= t.bounty;
+            else emit Skipped(ids[i], error);
+        }
+        if (left == held) return;
+        _balances[submitter][token] = left;
+        emit Debited(submitter, token, held - left);
     }
 
     /// @inheritdoc IJobMarket
     function cancel(Terms calldata t) external {
-        if (msg.sender != t.submitter) revert NotSubmitter(msg.sender, t.submitter);
-        (bytes32 id, Slot s) = _load(t);
-        _requireState(s.state() == State.Open || s.state() == State.None, id, s);
+        (, bytes memory error) = _tryCancel(t);
+        _raise(error);
+    }
 
-        uint256 amount = s.state() == State.Open ? t.bounty : 0;
-        _jobs[id] = s.move(State.Cancelled, _now(), 0);
-        emit Cancelled(id, amount);
-        _pay(t.token, t.submitter, amount);
+    /// @inheritdoc IJobMarket
+    function cancelMany(Terms[] calldata terms) external {
+        for (uint256 i; i < terms.length; ++i) {
+            (bytes32 id, bytes memory error) = _tryCancel(terms[i]);
+            if (error.length != 0) emit Skipped(id, error);
+        }
+    }
+
+    /// @inheritdoc IJobMarket
+    function raiseEpoch() external returns (uint32 raised) {
+        raised = ++_epochs[msg.sender];
+        emit EpochRaised(msg.sender, raised);
     }
 
     /// @inheritdoc IJobMarket
@@ -104,36 +132,36 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         _requireState(s.state() == State.Open || s.state() == State.Assigned, id, s);
         if (_now() <= t.deadline) revert DeadlineNotPassed(t.deadline);
 
-        _jobs[id] = s.move(State.Refunded, _now(), 0);
-        emit Refunded(id, t.bounty);
-        _pay(t.token, t.submitter, t.bounty);
+        _refund(id, t, s, s.state() == State.Assigned ? t.bond : 0);
     }
 
     /* JOBS: THE SCHEDULER */
 
     /// @inheritdoc IJobMarket
-    function assign(Terms calldata t, address node_, uint16 attempt) external {
-        if (msg.sender != t.scheduler) revert NotScheduler(msg.sender, t.scheduler);
-        (bytes32 id, Slot s) = _load(t);
-        if (s.state() == State.Assigned) {
-            uint40 end = _leaseEnd(t, s);
-            if (_now() <= end) revert LeaseRunning(end);
-            emit Lapsed(id, s.attempt());
-        } else {
-            _requireState(s.state() == State.Open, id, s);
-        }
-        if (_now() > t.deadline) revert DeadlinePassed(t.deadline);
-        if (attempt != uint256(s.attempt()) + 1) revert WrongAttempt(attempt, uint256(s.attempt()) + 1);
-
-        Node memory n = _nodes[node_];
-        if (n.provider == address(0)) revert NotEnrolled(node_);
-        if (n.revoked) revert NodeRevoked(node_);
-        if (!_approvals[n.provider][t.scheduler][t.token].approved) {
-            revert SchedulerNotApproved(n.provider, t.scheduler, t.token);
-        }
+    function assign(bytes32 id, address node_, uint16 attempt) external {
+        Slot s = _jobs[id];
+        _requireState(s.state() == State.Open, id, s);
+        if (msg.sender != s.party()) revert NotScheduler(msg.sender, s.party());
+        if (s.has(JobSlot.BONDED)) revert AcceptanceRequired(id);
+        (address provider, bytes memory error) = _checkAssignment(s, s.since(), node_, attempt);
+        _raise(error);
 
         _jobs[id] = s.assign(node_, attempt, _now());
-        emit Assigned(id, node_, n.provider, attempt);
+        emit Assigned(id, node_, provider, attempt);
+    }
+
+    /// @inheritdoc IJobMarket
+    function assignWithTerms(Assignment calldata assignment) external {
+        (, bytes memory error) = _tryAssign(assignment);
+        _raise(error);
+    }
+
+    /// @inheritdoc IJobMarket
+    function assignMany(Assignment[] calldata assignments) external {
+        for (uint256 i; i < assignments.length; ++i) {
+            (bytes32 id, bytes memory error) = _tryAssign(assignments[i]);
+            if (error.length != 0) emit Skipped(id, error);
+        }
     }
 
     /// @inheritdoc IJobMarket
@@ -143,7 +171,7 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         _requireState(s.state() == State.Assigned, id, s);
 
         uint40 end = _leaseEnd(t, s);
-        if (s.flags() & JobSlot.CALLED_IN != 0) revert AlreadyCalledIn(end);
+        if (s.has(JobSlot.CALLED_IN)) revert AlreadyCalledIn(end);
         uint40 earliest = s.at() + t.leaseSeconds / CALL_IN_LEASE_PART;
         if (_now() < earliest) revert CallInTooEarly(earliest);
         if (_now() + t.graceSeconds >= end) revert CallInWithoutEffect(end);
@@ -165,26 +193,44 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         if (_now() <= until) revert LeaseRunning(until);
 
         emit Lapsed(id, s.attempt());
-        _jobs[id] = s.reopen(_now());
+        _jobs[id] = _forfeit(id, t, s);
     }
 
     /// @inheritdoc IJobMarket
     function settle(Terms calldata t, bytes32 receiptHash, Signature calldata signature) external {
-        if (msg.sender != t.scheduler) revert NotScheduler(msg.sender, t.scheduler);
-        (bytes32 id, Slot s) = _load(t);
-        if (s.state() == State.Assigned) {
-            if (_now() > t.deadline) revert DeadlinePassed(t.deadline);
-        } else {
-            _requireState(s.state() == State.Published, id, s);
-            uint40 until = s.at() + t.challengeWindow;
-            if (_now() > until) revert WindowClosed(until);
-        }
-        _checkResult(id, s, receiptHash, signature);
+        (bytes32 id, Slot s, bytes memory error) = _trySettle(t, receiptHash, signature);
+        _raise(error);
+        if (s.state() == State.Paid) _payOut(id, t, s, 0);
+    }
 
-        s = s.move(t.holdSeconds == 0 ? State.Paid : State.Held, _now(), JobSlot.SETTLED);
-        _jobs[id] = s;
-        emit Settled(id, s.node(), s.attempt(), receiptHash);
-        if (t.holdSeconds == 0) _payOut(t, id, s);
+    /// @inheritdoc IJobMarket
+    function settleMany(Settlement[] calldata settlements) external {
+        Due memory due;
+        for (uint256 i; i < settlements.length; ++i) {
+            Terms calldata t = settlements[i].terms;
+            (bytes32 id, Slot s, bytes memory error) =
+                _trySettle(t, settlements[i].receiptHash, settlements[i].signature);
+            if (error.length != 0) {
+                emit Skipped(id, error);
+                continue;
+            }
+            if (s.state() != State.Paid) continue;
+
+            (address provider, uint256 amount) = _earn(id, t, s, 0);
+            address token = t.token;
+            if (provider != due.provider || token != due.token) {
+                _pay(due.token, due.provider, due.amount);
+                (due.provider, due.amount) = (provider, 0);
+            }
+            if (token != due.token) {
+                _pay(due.token, msg.sender, due.fees);
+                (due.token, due.fees) = (token, 0);
+            }
+            due.amount += amount;
+            due.fees += t.fee;
+        }
+        _pay(due.token, due.provider, due.amount);
+        _pay(due.token, msg.sender, due.fees);
     }
 
     /* JOBS: THE NODE AND ITS PROVIDER */
@@ -192,12 +238,16 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     /// @inheritdoc IJobMarket
     function renew(Terms calldata t, uint40 issuedAt, Signature calldata signature) external {
         (bytes32 id, Slot s) = _load(t);
-        _requireLease(t, id, s);
+        _requireLease(id, t, s);
         if (issuedAt > _now()) revert RenewalFromFuture(issuedAt, _now());
         uint40 expiry = issuedAt + t.graceSeconds;
         if (_now() > expiry) revert RenewalExpired(issuedAt, expiry);
         if (issuedAt <= s.at()) revert RenewalNotNewer(issuedAt, s.at());
-        _checkSignature(s.node(), keccak256(abi.encode(RENEW_TYPEHASH, id, s.attempt(), issuedAt)), signature);
+        _raise(
+            _checkSignature(
+                s.party(), keccak256(abi.encode(RENEW_TYPEHASH, id, s.attempt(), issuedAt)), signature
+            )
+        );
 
         s = s.move(State.Assigned, issuedAt, 0);
         _jobs[id] = s;
@@ -207,13 +257,16 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     /// @inheritdoc IJobMarket
     function release(Terms calldata t, Signature calldata signature) external {
         (bytes32 id, Slot s) = _load(t);
-        _requireLease(t, id, s);
-        if (msg.sender != _nodes[s.node()].provider) {
-            _checkSignature(s.node(), keccak256(abi.encode(RELEASE_TYPEHASH, id, s.attempt())), signature);
+        _requireLease(id, t, s);
+        address provider = _nodes[s.party()].provider;
+        if (msg.sender != provider) {
+            bytes32 structHash = keccak256(abi.encode(RELEASE_TYPEHASH, id, s.attempt()));
+            _raise(_checkSignature(s.party(), structHash, signature));
         }
 
         emit Released(id, s.attempt());
-        _jobs[id] = s.reopen(_now());
+        _jobs[id] = s.open(t.words(), _now(), s.forfeits());
+        _unlock(provider, t);
     }
 
     /// @inheritdoc IJobMarket
@@ -221,78 +274,72 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         (bytes32 id, Slot s) = _load(t);
         _requireState(s.state() == State.Assigned, id, s);
         if (_now() > t.deadline) revert DeadlinePassed(t.deadline);
-        _checkResult(id, s, receiptHash, signature);
+        _raise(_checkResult(id, s, receiptHash, signature));
 
         _jobs[id] = s.move(State.Published, _now(), 0);
-        emit Published(id, s.node(), s.attempt(), receiptHash);
+        emit Published(id, s.party(), s.attempt(), receiptHash);
     }
 
     /// @inheritdoc IJobMarket
     function claim(Terms calldata t) external {
         (bytes32 id, Slot s) = _load(t);
-        _requireState(s.state() == State.Held || s.state() == State.Published, id, s);
-        uint40 until = s.at() + (s.state() == State.Held ? t.holdSeconds : t.challengeWindow);
+        uint40 until = _windowEnd(id, t, s);
         if (_now() <= until) revert WindowOpen(until);
 
-        _jobs[id] = s.move(State.Paid, _now(), s.flags());
-        _payOut(t, id, s);
+        uint256 disputeBond = s.state() == State.Disputed ? t.disputeBond : 0;
+        s = s.move(State.Paid, _now(), s.flags());
+        _jobs[id] = s;
+        _payOut(id, t, s, disputeBond);
     }
 
-    /* CREDITS */
+    /* DISPUTES */
 
     /// @inheritdoc IJobMarket
-    function withdraw(address token, address to) external returns (uint256 amount) {
-        if (to == address(0) || to == address(this)) revert InvalidRecipient(to);
-        amount = _credits[msg.sender][token];
-        if (amount == 0) revert NothingToWithdraw(msg.sender, token);
+    function dispute(Terms calldata t) external payable {
+        (bytes32 id, Slot s) = _load(t);
+        _requireState(s.state() == State.Held || s.state() == State.Published, id, s);
+        bool bySubmitter = msg.sender == t.submitter;
+        if (!bySubmitter && (msg.sender != t.scheduler || s.state() == State.Held)) {
+            revert NotDisputant(msg.sender);
+        }
+        uint40 until = _windowEnd(id, t, s);
+        if (_now() > until) revert WindowClosed(until);
 
-        _credits[msg.sender][token] = 0;
-        emit Withdrawn(msg.sender, token, to, amount);
-        if (!Transfers.send(token, to, amount)) revert WithdrawFailed(token, to, amount);
-    }
-
-    /* NODES */
-
-    /// @inheritdoc IJobMarket
-    function enroll(address node_, uint40 expires, Signature calldata nodeSignature) external {
-        if (_now() > expires) revert EnrollmentExpired(expires);
-        address provider = _nodes[node_].provider;
-        if (provider != address(0)) revert AlreadyEnrolled(node_, provider);
-        _checkSignature(
-            node_, keccak256(abi.encode(ENROLL_TYPEHASH, node_, msg.sender, expires)), nodeSignature
-        );
-
-        _nodes[node_] = Node({provider: msg.sender, revoked: false});
-        emit Enrolled(node_, msg.sender);
+        s = s.move(State.Disputed, _now(), s.flags() | (bySubmitter ? 0 : JobSlot.DISPUTED_BY_SCHEDULER));
+        _jobs[id] = s;
+        emit Disputed(id, msg.sender, _windowEnd(id, t, s));
+        _take(t.token, t.disputeBond);
     }
 
     /// @inheritdoc IJobMarket
-    function revoke(address node_) external {
-        Node memory n = _nodes[node_];
-        if (msg.sender != n.provider) revert NotProvider(msg.sender, n.provider);
-        if (n.revoked) revert NodeRevoked(node_);
+    function rule(Terms calldata t, Ruling ruling) external {
+        if (msg.sender != t.arbiter) revert NotArbiter(msg.sender, t.arbiter);
+        (bytes32 id, Slot s) = _load(t);
+        _requireState(s.state() == State.Disputed, id, s);
+        uint40 until = _windowEnd(id, t, s);
+        if (_now() > until) revert WindowClosed(until);
+        if (ruling == Ruling.Reopen && _now() > t.deadline) revert DeadlinePassed(t.deadline);
 
-        _nodes[node_].revoked = true;
-        emit Revoked(node_, msg.sender);
-    }
-
-    /// @inheritdoc IJobMarket
-    function approveScheduler(address scheduler, address token, uint128 bondLimit) external {
-        _approvals[msg.sender][scheduler][token] = Approval({approved: true, bondLimit: bondLimit});
-        emit SchedulerApproved(msg.sender, scheduler, token, bondLimit);
-    }
-
-    /// @inheritdoc IJobMarket
-    function disapproveScheduler(address scheduler, address token) external {
-        delete _approvals[msg.sender][scheduler][token];
-        emit SchedulerDisapproved(msg.sender, scheduler, token);
+        emit Ruled(id, ruling);
+        bool byScheduler = s.has(JobSlot.DISPUTED_BY_SCHEDULER);
+        if (ruling == Ruling.Pay) {
+            s = s.move(State.Paid, _now(), s.flags());
+            _jobs[id] = s;
+            _payOut(id, t, s, t.disputeBond);
+        } else if (ruling == Ruling.Refund && !byScheduler) {
+            _refund(id, t, s, uint256(t.bond) + t.disputeBond);
+        } else {
+            if (ruling == Ruling.Refund) _refund(id, t, s, t.bond);
+            else _jobs[id] = _forfeit(id, t, s);
+            _pay(t.token, byScheduler ? t.scheduler : t.submitter, t.disputeBond);
+        }
     }
 
     /* VIEWS */
 
     /// @inheritdoc IJobMarket
     function jobId(Terms calldata t) external view returns (bytes32) {
-        return _jobId(t);
+        return t.id(DEPLOYMENT_DOMAIN);
     }
 
     /// @inheritdoc IJobMarket
@@ -302,7 +349,8 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
         returns (State, address, uint40 at, uint40 assignedAt, uint16 attempt, uint8 forfeits, uint8 flags)
     {
         Slot s = _jobs[id];
-        return (s.state(), s.node(), s.at(), s.assignedAt(), s.attempt(), s.forfeits(), s.flags());
+        if (s.state() == State.Open) return (s.state(), address(0), s.at(), 0, s.attempt(), s.forfeits(), 0);
+        return (s.state(), s.party(), s.at(), s.since(), s.attempt(), s.forfeits(), s.flags());
     }
 
     /// @inheritdoc IJobMarket
@@ -312,176 +360,240 @@ contract JobMarket is IJobMarket, EIP712, ReentrancyGuard {
     }
 
     /// @inheritdoc IJobMarket
-    function node(address node_) external view returns (address provider, bool revoked) {
-        Node memory n = _nodes[node_];
-        return (n.provider, n.revoked);
+    function epoch(address owner) external view returns (uint32) {
+        return _epochs[owner];
     }
 
-    /// @inheritdoc IJobMarket
-    function approval(address provider, address scheduler, address token)
-        external
-        view
-        returns (bool approved, uint128 bondLimit)
-    {
-        Approval memory a = _approvals[provider][scheduler][token];
-        return (a.approved, a.bondLimit);
-    }
-
-    /// @inheritdoc IJobMarket
-    function credit(address owner, address token) external view returns (uint256) {
-        return _credits[owner][token];
-    }
-
-    /// @inheritdoc IJobMarket
-    function domainSeparator() external view returns (bytes32) {
-        return _domainSeparator();
-    }
-
-    /* INTERNAL: IDS AND SIGNATURES */
-
-    function _domainNameAndVersion() internal pure override returns (string memory, string memory) {
-        return ("Gristmill", "1");
-    }
-
-    /// @dev Hashes the calldata as it is. Terms with stray high bits get an id of their own, which can never be
-    /// opened, because `open` decodes every field.
-    function _jobId(Terms calldata t) private view returns (bytes32 id) {
-        bytes32 typeHash = TERMS_TYPEHASH;
-        bytes32 domain = DEPLOYMENT_DOMAIN;
-        assembly ("memory-safe") {
-            let m := mload(0x40)
-            mstore(m, typeHash)
-            calldatacopy(add(m, 0x20), t, 0x220)
-            let structHash := keccak256(m, 0x240)
-            mstore(m, shl(240, 0x1901))
-            mstore(add(m, 0x02), domain)
-            mstore(add(m, 0x22), structHash)
-            id := keccak256(m, 0x42)
-        }
-    }
+    /* INTERNAL: SIGNATURES */
 
     function _checkResult(bytes32 id, Slot s, bytes32 receiptHash, Signature calldata signature)
         private
         view
+        returns (bytes memory)
     {
-        bytes32 structHash = keccak256(abi.encode(RESULT_TYPEHASH, id, s.attempt(), s.node(), receiptHash));
-        _checkSignature(s.node(), structHash, signature);
+        (uint256 type_, uint256 node_) = (uint256(RESULT_TYPEHASH), uint160(s.party()));
+        bytes32 structHash =
+            EfficientHashLib.hash(type_, uint256(id), s.attempt(), node_, uint256(receiptHash));
+        return _checkSignature(s.party(), structHash, signature);
     }
 
-    /// @dev A signature that recovers to nobody recovers to zero, which `enroll` never lets become a node.
-    function _checkSignature(address signer, bytes32 structHash, Signature calldata signature) private view {
-        address recovered = ECDSA.tryRecover(_hashTypedData(structHash), signature.r, signature.vs);
-        if (recovered != signer || recovered == address(0)) revert BadSignature(signer, recovered);
+    function _checkOrder(address submitter, Order calldata order, bytes calldata signature) private view {
+        if (_now() > order.expires) revert OrderExpired(order.expires);
+        if (order.epoch != _epochs[submitter]) revert OrderRevoked(order.epoch, _epochs[submitter]);
+        bytes32 digest =
+            _hashTypedData(keccak256(abi.encode(ORDER_TYPEHASH, order.root, order.epoch, order.expires)));
+        if (!SignatureCheckerLib.isValidSignatureNowCalldata(submitter, digest, signature)) {
+            revert BadOrderSignature(submitter);
+        }
+    }
+
+    /* INTERNAL: VERBS */
+
+    function _openOwn(Terms calldata t) private returns (bytes32 id) {
+        if (msg.sender != t.submitter) revert NotSubmitter(msg.sender, t.submitter);
+        id = t.id(DEPLOYMENT_DOMAIN);
+        _raise(_tryOpen(id, t, address(0)));
+    }
+
+    /// @dev Taking the bounty is the caller's business. A node that cannot have the job leaves it open.
+    function _tryOpen(bytes32 id, Terms calldata t, address node_) private returns (bytes memory error) {
+        Slot s = _jobs[id];
+        if (s.state() != State.None) return _wrongState(id, s);
+        error = t.refusal(_now());
+        if (error.length != 0) return error;
+
+        s = s.open(t.words(), _now(), 0);
+        t.emitOpened(id);
+        if (node_ != address(0)) {
+            (address provider, bytes memory refusal) = _checkNode(node_);
+            if (msg.sender != t.scheduler) refusal = _notScheduler(t);
+            else if (t.bond != 0) refusal = abi.encodeWithSelector(AcceptanceRequired.selector, id);
+            if (refusal.length == 0) {
+                s = s.assign(node_, 1, _now());
+                emit Assigned(id, node_, provider, 1);
+            } else {
+                emit Skipped(id, refusal);
+            }
+        }
+        _jobs[id] = s;
+    }
+
+    function _tryCancel(Terms calldata t) private returns (bytes32 id, bytes memory error) {
+        Slot s;
+        (id, s) = _load(t);
+        if (msg.sender != t.submitter) {
+            return (id, abi.encodeWithSelector(NotSubmitter.selector, msg.sender, t.submitter));
+        }
+        if (s.state() != State.Open && s.state() != State.None) return (id, _wrongState(id, s));
+
+        uint256 amount = s.state() == State.Open ? t.bounty + _pool(t, s) : 0;
+        _jobs[id] = s.close(State.Cancelled, _now());
+        emit Cancelled(id, amount);
+        _pay(t.token, t.submitter, amount);
+    }
+
+    function _tryAssign(Assignment calldata a) private returns (bytes32 id, bytes memory error) {
+        Terms calldata t = a.terms;
+        Slot s;
+        (id, s) = _load(t);
+        if (msg.sender != t.scheduler) return (id, _notScheduler(t));
+        bool held = s.state() == State.Assigned;
+        if (held) {
+            uint40 end = _leaseEnd(t, s);
+            if (_now() <= end) return (id, abi.encodeWithSelector(LeaseRunning.selector, end));
+        } else if (s.state() != State.Open) {
+            return (id, _wrongState(id, s));
+        }
+        address provider;
+        (provider, error) = _checkAssignment(s, t.deadline, a.node, a.attempt);
+        if (error.length != 0) return (id, error);
+        if (t.bond != 0) {
+            if (_now() > a.expires) {
+                return (id, abi.encodeWithSelector(AcceptanceExpired.selector, a.expires));
+            }
+            bytes32 structHash = keccak256(abi.encode(ACCEPT_TYPEHASH, id, a.attempt, a.expires));
+            error = _checkSignature(a.node, structHash, a.acceptance);
+            if (error.length == 0) error = _tryLock(provider, t);
+            if (error.length != 0) return (id, error);
+        }
+
+        if (held) {
+            emit Lapsed(id, s.attempt());
+            s = _forfeit(id, t, s);
+        }
+        _jobs[id] = s.assign(a.node, a.attempt, _now());
+        emit Assigned(id, a.node, provider, a.attempt);
+    }
+
+    function _trySettle(Terms calldata t, bytes32 receiptHash, Signature calldata signature)
+        private
+        returns (bytes32 id, Slot s, bytes memory error)
+    {
+        (id, s) = _load(t);
+        if (msg.sender != t.scheduler) return (id, s, _notScheduler(t));
+        if (s.state() == State.Assigned) {
+            if (_now() > t.deadline) return (id, s, _deadlinePassed(t.deadline));
+        } else if (s.state() == State.Published) {
+            uint40 until = _windowEnd(id, t, s);
+            if (_now() > until) return (id, s, abi.encodeWithSelector(WindowClosed.selector, until));
+        } else {
+            return (id, s, _wrongState(id, s));
+        }
+        error = _checkResult(id, s, receiptHash, signature);
+        if (error.length != 0) return (id, s, error);
+
+        s = s.move(t.holdSeconds == 0 ? State.Paid : State.Held, _now(), JobSlot.SETTLED);
+        _jobs[id] = s;
+        emit Settled(id, s.party(), s.attempt(), receiptHash);
     }
 
     /* INTERNAL: JOBS */
 
     function _load(Terms calldata t) private view returns (bytes32 id, Slot s) {
-        id = _jobId(t);
+        id = t.id(DEPLOYMENT_DOMAIN);
         s = _jobs[id];
     }
 
-    function _requireState(bool allowed, bytes32 id, Slot s) private pure {
-        if (!allowed) revert WrongState(id, s.state());
+    function _checkAssignment(Slot s, uint40 deadline, address node_, uint16 attempt)
+        private
+        view
+        returns (address provider, bytes memory error)
+    {
+        if (_now() > deadline) return (provider, _deadlinePassed(deadline));
+        uint256 expected = uint256(s.attempt()) + 1;
+        if (attempt != expected) {
+            return (provider, abi.encodeWithSelector(WrongAttempt.selector, attempt, expected));
+        }
+        return _checkNode(node_);
     }
 
-    function _requireLease(Terms calldata t, bytes32 id, Slot s) private view {
+    function _requireLease(bytes32 id, Terms calldata t, Slot s) private view {
         _requireState(s.state() == State.Assigned, id, s);
         uint40 end = _leaseEnd(t, s);
         if (_now() > end) revert LeaseEnded(end);
     }
 
     function _leaseEnd(Terms calldata t, Slot s) private pure returns (uint40) {
-        uint40 end = s.at() + (s.flags() & JobSlot.CALLED_IN != 0 ? t.graceSeconds : t.leaseSeconds);
-        uint40 attemptEnd = s.assignedAt() + t.attemptSeconds;
+        uint40 end = s.at() + (s.has(JobSlot.CALLED_IN) ? t.graceSeconds : t.leaseSeconds);
+        uint40 attemptEnd = s.since() + t.attemptSeconds;
         return end < attemptEnd ? end : attemptEnd;
     }
 
-    function _now() private view returns (uint40) {
-        // forge-lint: disable-next-line(unsafe-typecast)
-        return uint40(block.timestamp);
-    }
-
-    /// @dev `emit Opened(id, t.submitter, t.scheduler, t)`, without encoding a second time what lies in memory as
-    /// the event wants it.
-    function _emitOpened(bytes32 id, Terms memory t) private {
-        bytes32 topic = Opened.selector;
-        address submitter = t.submitter;
-        address scheduler = t.scheduler;
-        assembly ("memory-safe") {
-            log4(t, 0x220, topic, id, submitter, scheduler)
-        }
-    }
-
-    /// @dev So no job exists that cannot complete.
-    function _checkTerms(Terms memory t) private view {
-        if (t.scheduler == address(0) || t.arbiter == address(0)) revert ZeroParty(t.scheduler, t.arbiter);
-        if (t.bounty == 0) revert ZeroBounty();
-        if (t.fee > t.bounty) revert FeeAboveBounty(t.fee, t.bounty);
-        if (t.bond != 0 || t.disputeBond != 0) revert BondNotSupported(t.bond, t.disputeBond);
-        uint256 earliest = _now();
-        if (_outside(t.deadline, earliest, earliest + MAX_DEADLINE_SECONDS)) {
-            revert TermOutOfRange("deadline", t.deadline, earliest, earliest + MAX_DEADLINE_SECONDS);
-        }
-        uint256 longestGrace = MAX_LEASE_SECONDS / MIN_LEASE_GRACES;
-        if (_outside(t.graceSeconds, MIN_GRACE_SECONDS, longestGrace)) {
-            revert TermOutOfRange("graceSeconds", t.graceSeconds, MIN_GRACE_SECONDS, longestGrace);
-        }
-        uint256 shortestLease = t.graceSeconds * MIN_LEASE_GRACES;
-        if (_outside(t.leaseSeconds, shortestLease, MAX_LEASE_SECONDS)) {
-            revert TermOutOfRange("leaseSeconds", t.leaseSeconds, shortestLease, MAX_LEASE_SECONDS);
-        }
-        if (t.attemptSeconds < t.leaseSeconds) {
-            revert TermOutOfRange("attemptSeconds", t.attemptSeconds, t.leaseSeconds, type(uint32).max);
-        }
-        if (t.holdSeconds > MAX_HOLD_SECONDS) {
-            revert TermOutOfRange("holdSeconds", t.holdSeconds, 0, MAX_HOLD_SECONDS);
-        }
-        if (_outside(t.challengeWindow, MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS)) {
-            revert TermOutOfRange(
-                "challengeWindow", t.challengeWindow, MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS
-            );
-        }
-        if (_outside(t.rulingSeconds, MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS)) {
-            revert TermOutOfRange("rulingSeconds", t.rulingSeconds, MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS);
-        }
-    }
-
-    /// @dev A value below the minimum wraps around, so that one comparison tests both ends.
-    function _outside(uint256 value, uint256 min, uint256 max) private pure returns (bool) {
-        unchecked {
-            return value - min > max - min;
-        }
+    /// @dev Until when a result can be disputed, or the arbiter can rule.
+    function _windowEnd(bytes32 id, Terms calldata t, Slot s) private pure returns (uint40) {
+        if (s.state() == State.Held) return s.at() + t.holdSeconds;
+        if (s.state() == State.Published) return s.at() + t.challengeWindow;
+        _requireState(s.state() == State.Disputed, id, s);
+        return s.at() + t.rulingSeconds;
     }
 
     /* INTERNAL: MONEY */
 
-    /// @dev Guarded, because a token that lets its owner act during the transfer could otherwise have one deposit
-    /// counted twice.
-    function _pull(address token, address from, uint256 amount) private nonReentrant {
-        Transfers.pull(token, from, amount);
+    function _payOut(bytes32 id, Terms calldata t, Slot s, uint256 disputeBond) private {
+        (address provider, uint256 amount) = _earn(id, t, s, disputeBond);
+        _pay(t.token, provider, amount);
+        _pay(t.token, s.has(JobSlot.SETTLED) ? t.scheduler : t.submitter, t.fee);
     }
 
-    /// @dev Ends a job with payment. Without a settlement the scheduler has earned no fee.
-    function _payOut(Terms calldata t, bytes32 id, Slot s) private {
-        address provider = _nodes[s.node()].provider;
-        uint256 amount = t.bounty - t.fee;
-        if (s.flags() & JobSlot.SETTLED != 0) {
-            emit Paid(id, provider, amount, t.fee);
-            _pay(t.token, provider, amount);
-            _pay(t.token, t.scheduler, t.fee);
-        } else {
-            emit Paid(id, provider, amount, 0);
-            _pay(t.token, provider, amount);
-            _pay(t.token, t.submitter, t.fee);
+    /// @dev Ends a job with payment, and leaves the paying to the caller. Without a settlement the scheduler has earned
+    /// no fee.
+    function _earn(bytes32 id, Terms calldata t, Slot s, uint256 disputeBond)
+        private
+        returns (address provider, uint256 amount)
+    {
+        provider = _nodes[s.party()].provider;
+        amount = t.bounty - t.fee + _pool(t, s) + disputeBond;
+        emit Paid(id, provider, amount, s.has(JobSlot.SETTLED) ? t.fee : 0);
+        _unlock(provider, t);
+    }
+
+    function _refund(bytes32 id, Terms calldata t, Slot s, uint256 bonds) private {
+        if (t.bond != 0 && s.state() != State.Open) _loseBond(_nodes[s.party()].provider, t);
+        uint256 amount = t.bounty + _pool(t, s) + bonds;
+        _jobs[id] = s.close(State.Refunded, _now());
+        emit Refunded(id, amount);
+        _pay(t.token, t.submitter, amount);
+    }
+
+    /* INTERNAL: BONDS */
+
+    /// @dev Half of every forfeited bond waits for whoever completes the job.
+    function _pool(Terms calldata t, Slot s) private pure returns (uint256) {
+        return uint256(s.forfeits()) * (t.bond / 2);
+    }
+
+    /// @dev Opens the job again and takes the bond: half for the submitter, half for the pool, while its counter counts.
+    function _forfeit(bytes32 id, Terms calldata t, Slot s) private returns (Slot) {
+        uint8 forfeits = s.forfeits();
+        if (t.bond != 0) {
+            address provider = _nodes[s.party()].provider;
+            _loseBond(provider, t);
+            uint256 toPool;
+            if (forfeits != type(uint8).max) {
+                ++forfeits;
+                toPool = t.bond / 2;
+            }
+            emit Forfeited(id, provider, t.bond - toPool, toPool);
+            _credit(t.submitter, t.token, t.bond - toPool);
         }
+        return s.open(t.words(), _now(), forfeits);
     }
 
-    /// @dev A payment that fails becomes a credit, so no receiver can block anybody else.
-    function _pay(address token, address to, uint256 amount) private {
-        if (amount == 0) return;
-        if (Transfers.push(token, to, amount)) return;
-        _credits[to][token] += amount;
-        emit Credited(to, token, amount);
+    /* INTERNAL: ERRORS */
+
+    function _requireState(bool allowed, bytes32 id, Slot s) private pure {
+        if (!allowed) revert WrongState(id, s.state());
+    }
+
+    function _wrongState(bytes32 id, Slot s) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(WrongState.selector, id, s.state());
+    }
+
+    function _notScheduler(Terms calldata t) private view returns (bytes memory) {
+        return abi.encodeWithSelector(NotScheduler.selector, msg.sender, t.scheduler);
+    }
+
+    function _deadlinePassed(uint40 deadline) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(DeadlinePassed.selector, deadline);
     }
 }

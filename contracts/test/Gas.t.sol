@@ -10,6 +10,7 @@ import {MoodyWallet} from "./mocks/HostileReceivers.sol";
 contract GasTest is Base {
     /// @dev A job is three transactions: open, assign, settle.
     uint256 private constant JOB_GOAL = 158_000;
+    uint256 private constant BATCH = 100;
 
     function setUp() public override {
         super.setUp();
@@ -87,7 +88,7 @@ contract GasTest is Base {
         _snapshot("release");
         _assign(t, NODE, 2);
         vm.warp(START + 2010 + t.leaseSeconds + 1);
-        _assign(t, NODE, 3);
+        _assignWithTerms(t, NODE_KEY, 3);
         _snapshot("assign, after a lapse");
         vm.warp(START + 2020 + 2 * t.leaseSeconds);
         vm.prank(SCHEDULER);
@@ -121,6 +122,36 @@ contract GasTest is Base {
         _snapshot("refund, refused");
     }
 
+    function test_gas_batches() public {
+        (IJobMarket.Opening[] memory openings, bytes32[] memory ids) = _openings(BATCH);
+        bytes32 root = _root(ids);
+        IJobMarket.Order memory order = IJobMarket.Order(root, 0, _now() + 60);
+        bytes memory signature = _signOrder(0xA11CE, order);
+        bool[] memory flags = new bool[](BATCH - 1);
+        for (uint256 i; i < BATCH - 1; ++i) {
+            flags[i] = true;
+        }
+        vm.deal(SUBMITTER, BATCH * BOUNTY);
+        vm.prank(SUBMITTER);
+        market.deposit{value: BATCH * BOUNTY}(NATIVE, BATCH * BOUNTY);
+        _snapshot("deposit, native coin");
+
+        vm.prank(SCHEDULER);
+        market.openMany(openings, order, signature, new bytes32[](0), flags);
+        _snapshotEach("openMany, 100 prepaid with nodes, per job");
+
+        IJobMarket.Settlement[] memory settlements = new IJobMarket.Settlement[](BATCH);
+        for (uint256 i; i < BATCH; ++i) {
+            settlements[i] =
+                IJobMarket.Settlement(openings[i].terms, RECEIPT, _signResult(NODE_KEY, ids[i], 1));
+        }
+        vm.prank(SCHEDULER);
+        market.settleMany(settlements);
+        _snapshotEach("settleMany, 100, per job");
+        _assertState(ids[0], IJobMarket.State.Paid);
+        _assertState(ids[BATCH - 1], IJobMarket.State.Paid);
+    }
+
     function test_gas_nodes() public {
         _enroll(0xC0DE, PROVIDER);
         _snapshot("enroll");
@@ -131,11 +162,30 @@ contract GasTest is Base {
         market.approveScheduler(SCHEDULER, NATIVE, 0);
         _snapshot("approveScheduler");
         vm.prank(STRANGER);
-        market.disapproveScheduler(SCHEDULER, NATIVE);
+        market.disapproveScheduler(SCHEDULER);
         _snapshot("disapproveScheduler");
+    }
+
+    function _openings(uint256 count)
+        private
+        view
+        returns (IJobMarket.Opening[] memory openings, bytes32[] memory ids)
+    {
+        openings = new IJobMarket.Opening[](count);
+        ids = new bytes32[](count);
+        for (uint256 i; i < count; ++i) {
+            openings[i] = IJobMarket.Opening(_terms(), NODE);
+            openings[i].terms.salt = keccak256(abi.encode(i));
+            openings[i].terms.specHash = keccak256(abi.encode("spec", i));
+            ids[i] = _id(openings[i].terms);
+        }
     }
 
     function _snapshot(string memory name) private returns (uint256) {
         return vm.snapshotGasLastCall("JobMarket", name);
+    }
+
+    function _snapshotEach(string memory name) private {
+        vm.snapshotValue("JobMarket", name, vm.lastCallGas().gasTotalUsed / BATCH);
     }
 }

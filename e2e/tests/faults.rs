@@ -31,7 +31,8 @@ async fn market() -> (TempDir, Market, Proxy) {
         [content]
         free_bytes_min = 1000000
     };
-    let chain_settings = toml::Table::from_iter([("rpc_urls".into(), vec![proxy.url.clone()].into())]);
+    let chain_settings =
+        toml::Table::from_iter([("rpc_urls".into(), vec![proxy.url.clone()].into())]);
     scheduler.insert("chain".into(), chain_settings.into());
     let settings = Settings { scheduler, ..Settings::default() };
     let market =

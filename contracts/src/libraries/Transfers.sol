@@ -10,6 +10,19 @@ interface IERC20 {
     function transferFrom(address from, address to, uint256 amount) external returns (bool);
 }
 
+/// @notice The part of EIP-2612 that the market uses.
+interface IERC2612 {
+    function permit(
+        address owner,
+        address spender,
+        uint256 amount,
+        uint256 deadline,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external;
+}
+
 /// @title Transfers
 /// @notice Moves the native coin (token zero) and ERC-20 tokens, also those that return nothing, past receivers
 /// and tokens that may be hostile: at most one word of return data is ever copied.
@@ -52,6 +65,16 @@ library Transfers {
         uint256 current = _balance(token);
         uint256 received = current < before ? 0 : current - before;
         if (received != amount) revert IJobMarket.TokenAmountMismatch(token, received, amount);
+    }
+
+    /// @notice Hands an owner's permit to a token. It may have been used before by anybody, so only the allowance
+    /// counts, which `pull` finds out.
+    function permit(address token, address owner, uint256 amount, IJobMarket.Permit calldata p) internal {
+        _callToken(
+            token,
+            gasleft(),
+            abi.encodeCall(IERC2612.permit, (owner, address(this), amount, p.deadline, p.v, p.r, p.s))
+        );
     }
 
     /// @dev A token that does not answer has a balance of zero, so the amounts will not match.

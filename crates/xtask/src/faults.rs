@@ -75,8 +75,9 @@ fn parse(text: &str) -> Result<Vec<Fault>> {
 fn fields(comment: &[&str]) -> Result<[String; 3]> {
     let mut found: Vec<(&str, String)> = Vec::new();
     for line in comment {
-        let begun =
-            FIELDS.iter().find_map(|name| Some((*name, line.strip_prefix(name)?.strip_prefix(": ")?)));
+        let begun = FIELDS
+            .iter()
+            .find_map(|name| Some((*name, line.strip_prefix(name)?.strip_prefix(": ")?)));
         match (begun, found.last_mut()) {
             (Some((name, words)), _) => found.push((name, words.to_owned())),
             (None, Some((_, words))) => {

@@ -12,6 +12,7 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
         ("api/vectors.json", crate::vectors::render()?),
         ("docs/cli.md", cli_reference(root)?),
         ("docs/faults.md", crate::faults::render(root)?),
+        ("docs/gas.md", crate::gas::render(root)?),
     ];
     let mut stale = Vec::new();
     for (name, wanted) in &files {

@@ -24,6 +24,7 @@ use gristmill_protocol::{Address, B256};
 use crate::store::chain::BlockRef;
 
 mod transport;
+pub mod views;
 
 use transport::{AnswerTooLarge, BoundedHttp};
 

@@ -94,7 +94,7 @@ struct At {
 enum Enrolling {
     Enrolled { node: NodeId, provider: Address },
     Revoked { node: NodeId },
-    Approval { provider: Address, token: Address, approved: bool, at: ChainPosition },
+    Approval { provider: Address, approved: bool, at: ChainPosition },
 }
 
 impl ChainWatcher {
@@ -405,7 +405,7 @@ impl ChainWatcher {
         use JobMarketEvents as E;
         let ours = |scheduler: Address| scheduler == self.scheduler;
         match event {
-            E::Opened(e) if ours(e.scheduler) => Meaning::Job(
+            E::Opened(e) if ours(e.terms.scheduler) => Meaning::Job(
                 JobId(e.jobId),
                 Fact::Opened { terms: Terms::from(&e.terms), spec: None },
             ),
@@ -463,17 +463,11 @@ impl ChainWatcher {
             }),
             E::Revoked(e) => Meaning::Enrolling(Enrolling::Revoked { node: NodeId(e.node) }),
             E::SchedulerApproved(e) if ours(e.scheduler) => {
-                Meaning::Enrolling(Enrolling::Approval {
-                    provider: e.provider,
-                    token: e.token,
-                    approved: true,
-                    at,
-                })
+                Meaning::Enrolling(Enrolling::Approval { provider: e.provider, approved: true, at })
             }
             E::SchedulerDisapproved(e) if ours(e.scheduler) => {
                 Meaning::Enrolling(Enrolling::Approval {
                     provider: e.provider,
-                    token: e.token,
                     approved: false,
                     at,
                 })
@@ -481,8 +475,15 @@ impl ChainWatcher {
             E::Opened(_)
             | E::SchedulerApproved(_)
             | E::SchedulerDisapproved(_)
+            | E::Forfeited(_)
+            | E::Disputed(_)
+            | E::Ruled(_)
+            | E::Skipped(_)
+            | E::Deposited(_)
             | E::Credited(_)
-            | E::Withdrawn(_) => Meaning::Nothing,
+            | E::Debited(_)
+            | E::Withdrawn(_)
+            | E::EpochRaised(_) => Meaning::Nothing,
         }
     }
 
@@ -504,8 +505,8 @@ impl ChainWatcher {
                             rows.revoke_enrollment(node)?;
                             affected.push(node);
                         }
-                        Enrolling::Approval { provider, token, approved, at } => {
-                            rows.put_approval(provider, token, approved, at)?;
+                        Enrolling::Approval { provider, approved, at } => {
+                            rows.put_approval(provider, approved, at)?;
                             affected.extend(rows.nodes_of(provider, NODES_MAX)?);
                         }
                     }
@@ -581,7 +582,7 @@ impl ChainWatcher {
             let mut changed = Vec::new();
             for id in &affected {
                 let Some(node) = rows.node(*id)? else { continue };
-                let standing = match store::standing(rows, *id, node.offer.token)? {
+                let standing = match store::standing(rows, *id)? {
                     Some((_, standing)) => standing,
                     None => continue,
                 };
