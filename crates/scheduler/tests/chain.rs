@@ -282,7 +282,10 @@ async fn a_stuck_transaction_is_priced_anew_once_a_block_up_to_the_ceiling() {
     let (_directory, store) = sqlite();
     let mill = Mill::new(&anvil, store, 1);
     let (watcher, mut sender) = (mill.watcher(), mill.sender());
+    watcher.step().await.unwrap();
+    // One after the other, or they would share a transaction.
     let (first, _) = mill.plan_assignment(terms(&anvil, 1, anvil.timestamp().await)).await;
+    sender.step().await.unwrap();
     let (second, _) = mill.plan_assignment(terms(&anvil, 2, anvil.timestamp().await)).await;
     watcher.step().await.unwrap();
     sender.step().await.unwrap();

@@ -2,7 +2,7 @@
 //!
 //! It moves beat by beat, a block and a second each, so nothing here waits for time to pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -199,7 +199,6 @@ impl Market {
             let standing = self.read(|rows| store::standing(rows, node));
             let (provider, standing) = standing.expect("its enrolment is final");
             let offer = Offer {
-                bond_max: Amount::ZERO,
                 runtimes: vec![RuntimeKind::Wasm],
                 cpu_millis: 4000,
                 memory_bytes: 8 << 30,
@@ -209,6 +208,7 @@ impl Market {
                 token: Address::ZERO,
                 max_run_seconds: 3600,
                 log_bytes_max: 1 << 20,
+                bond_max: Amount::ZERO,
             };
             let register = Command::RegisterNode { node, provider, offer, standing };
             self.turns.submit(register).await.unwrap();
@@ -500,7 +500,7 @@ impl Market {
             market.unfinished() == 0 && market.open_txs().is_empty()
         })
         .await;
-        let mut sent = foreign;
+        let mut ours = BTreeSet::new();
         for (job, _) in &self.jobs {
             assert_eq!(self.state(*job), JobState::Settled, "{}", self.log());
             assert_eq!(self.events_of(*job).await, LIFE, "{}", self.log());
@@ -509,10 +509,12 @@ impl Market {
             views.retain(|view| view.kind != IntentKind::Claim || view.hash.is_some());
             assert!(views.iter().all(|view| view.state == IntentState::Final), "{views:#?}");
             assert_eq!(views.len(), 2, "one assignment and one settlement: {views:#?}");
-            sent += 2;
+            ours.extend(views.iter().filter_map(|view| view.hash));
         }
         let paid = self.jobs.iter().map(|(_, terms)| terms.bounty.0 - terms.fee.0).sum::<u128>();
         let fees = self.jobs.iter().map(|(_, terms)| terms.fee.0).sum::<u128>();
+        // Intents that were planned together share a transaction.
+        let sent = ours.len() as u64 + foreign;
         self.account(U256::from(paid), U256::from(fees), sent).await;
     }
 
