@@ -12,6 +12,8 @@ interface Vm {
     function store(address account, bytes32 slot, bytes32 value) external;
     function deployCode(string calldata artifact) external returns (address);
     function getCode(string calldata artifact) external view returns (bytes memory);
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool);
     function label(address account, string calldata name) external;
     function expectPartialRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
