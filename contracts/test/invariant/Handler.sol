@@ -10,6 +10,12 @@ import {World} from "./World.sol";
 /// @notice Plays every verb at random, mostly by those who may, sometimes by others, at the wrong time or with the
 /// wrong signature, and checks after each one that only those could, and only then. `World` checks what it did.
 contract Handler is World {
+    uint256 private constant OPEN = 1 << uint256(IJobMarket.State.Open);
+    uint256 private constant ASSIGNED = 1 << uint256(IJobMarket.State.Assigned);
+    uint256 private constant HELD = 1 << uint256(IJobMarket.State.Held);
+    uint256 private constant PUBLISHED = 1 << uint256(IJobMarket.State.Published);
+    uint256 private constant DISPUTED = 1 << uint256(IJobMarket.State.Disputed);
+
     /* THE WORLD */
 
     function warp(uint256 seed) external {
@@ -55,7 +61,7 @@ contract Handler is World {
     }
 
     function revoke(uint256 seed) external {
-        if (seed % 32 != 0) return;
+        if (seed % 8 != 0) return;
         address provider = _providers[_pick(seed, 0) % PROVIDERS];
         address node = vm.addr(_nodeKeys[_pick(seed, 1) % NODES]);
         if (_playAlone(provider, _ledger(), 0, abi.encodeCall(IJobMarket.revoke, (node)))) {
@@ -207,14 +213,15 @@ contract Handler is World {
 
     function cancel(uint256 seed) external {
         if (seed % 4 != 0) return;
-        Move memory m = seed % 64 == 4 ? _enter(_randomTerms(seed), _submitters[seed % 3]) : _randomMove(seed);
+        Move memory m =
+            seed % 64 == 4 ? _enter(_randomTerms(seed), _submitters[seed % 3]) : _randomMove(seed, OPEN);
         if (seed % 16 != 0) m.caller = m.terms.submitter;
         if (_play(m, 0, abi.encodeCall(IJobMarket.cancel, (m.terms)))) _checkCancelled(m);
     }
 
     function cancelMany(uint256 seed) external {
         if (seed % 8 != 0) return;
-        Move[] memory moves = _randomMoves(seed);
+        Move[] memory moves = _randomMoves(seed, OPEN);
         IJobMarket.Terms[] memory terms = new IJobMarket.Terms[](moves.length);
         for (uint256 i; i < moves.length; ++i) {
             terms[i] = moves[i].terms;
@@ -227,7 +234,7 @@ contract Handler is World {
     }
 
     function refund(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, OPEN | ASSIGNED);
         if (!_play(m, 0, abi.encodeCall(IJobMarket.refund, (m.terms)))) return;
         bool open_ = m.job.state == IJobMarket.State.Open;
         vm.assertTrue(open_ || m.job.state == IJobMarket.State.Assigned, "refunded in another state");
@@ -237,7 +244,7 @@ contract Handler is World {
     /* THE SCHEDULER */
 
     function assign(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, OPEN);
         if (seed % 8 != 0) m.caller = m.terms.scheduler;
         uint16 attempt = m.job.attempt + (seed % 16 == 1 ? 0 : 1);
         address node = vm.addr(_nodeKeys[_pick(seed, 2) % NODES]);
@@ -248,7 +255,7 @@ contract Handler is World {
     }
 
     function assignWithTerms(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, OPEN | ASSIGNED);
         if (seed % 8 != 0) m.caller = m.terms.scheduler;
         (IJobMarket.Assignment memory a, bool good) = _randomAssignment(m, seed);
         if (!_play(m, 0, abi.encodeCall(IJobMarket.assignWithTerms, (a)))) return;
@@ -257,7 +264,7 @@ contract Handler is World {
     }
 
     function assignMany(uint256 seed) external {
-        Move[] memory moves = _randomMoves(seed);
+        Move[] memory moves = _randomMoves(seed, OPEN | ASSIGNED);
         IJobMarket.Assignment[] memory a = new IJobMarket.Assignment[](moves.length);
         bool[] memory good = new bool[](moves.length);
         for (uint256 i; i < moves.length; ++i) {
@@ -279,7 +286,7 @@ contract Handler is World {
     }
 
     function callIn(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, ASSIGNED);
         if (seed % 8 != 0) m.caller = m.terms.scheduler;
         uint256 leaseEnd = _modelLeaseEnd(m);
         if (!_play(m, 0, abi.encodeCall(IJobMarket.callIn, (m.terms)))) return;
@@ -291,9 +298,12 @@ contract Handler is World {
     }
 
     function lapse(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, ASSIGNED);
         if (seed % 8 != 0) m.caller = seed % 2 == 0 ? m.terms.scheduler : m.terms.submitter;
         uint256 leaseEnd = _modelLeaseEnd(m);
+        // Now and then nobody does anything for as long as it takes, or nearly.
+        uint256 later = leaseEnd + _pick(seed, 3) % (2 * m.terms.graceSeconds);
+        if (seed % 3 == 0 && m.job.state == IJobMarket.State.Assigned && later > _now()) vm.warp(later);
         if (!_play(m, 0, abi.encodeCall(IJobMarket.lapse, (m.terms)))) return;
         bool bySubmitter = m.caller == m.terms.submitter;
         vm.assertTrue(bySubmitter || m.caller == m.terms.scheduler, "lapsed by somebody else");
@@ -302,7 +312,7 @@ contract Handler is World {
     }
 
     function settle(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, ASSIGNED | PUBLISHED);
         if (seed % 8 != 0) m.caller = m.terms.scheduler;
         (uint256 key, uint16 attempt, IJobMarket.Signature memory s) = _result(m, seed);
         if (!_play(m, 0, abi.encodeCall(IJobMarket.settle, (m.terms, RECEIPT, s)))) return;
@@ -310,7 +320,7 @@ contract Handler is World {
     }
 
     function settleMany(uint256 seed) external {
-        Move[] memory moves = _randomMoves(seed);
+        Move[] memory moves = _randomMoves(seed, ASSIGNED | PUBLISHED);
         IJobMarket.Settlement[] memory settlements = new IJobMarket.Settlement[](moves.length);
         uint256[] memory keys = new uint256[](moves.length);
         for (uint256 i; i < moves.length; ++i) {
@@ -330,7 +340,7 @@ contract Handler is World {
     /* THE NODE AND ITS PROVIDER */
 
     function renew(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, ASSIGNED);
         uint40 issuedAt = _now() + 2 - uint40(_pick(seed, 2) % (m.terms.graceSeconds + 20));
         uint16 attempt = _attemptOf(m, seed);
         uint256 key = _keyOf(m, seed);
@@ -349,7 +359,7 @@ contract Handler is World {
 
     function release(uint256 seed) external {
         if (seed % 3 != 0) return;
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, ASSIGNED);
         uint256 key = _keyOf(m, seed);
         IJobMarket.Signature memory s = _signRelease(key, m.id, m.job.attempt);
         uint256 leaseEnd = _modelLeaseEnd(m);
@@ -360,7 +370,7 @@ contract Handler is World {
     }
 
     function publish(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, ASSIGNED);
         (uint256 key, uint16 attempt, IJobMarket.Signature memory s) = _result(m, seed);
         if (!_play(m, 0, abi.encodeCall(IJobMarket.publish, (m.terms, RECEIPT, s)))) return;
         _checkResult(m, key, attempt);
@@ -369,7 +379,7 @@ contract Handler is World {
     }
 
     function claim(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, HELD | PUBLISHED | DISPUTED);
         if (!_play(m, 0, abi.encodeCall(IJobMarket.claim, (m.terms)))) return;
         vm.assertLe(_modelWindowEnd(m) + 1, block.timestamp, "claimed too early");
     }
@@ -377,7 +387,7 @@ contract Handler is World {
     /* DISPUTES */
 
     function dispute(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, HELD | PUBLISHED);
         if (seed % 8 != 0) m.caller = seed % 2 == 0 ? m.terms.submitter : m.terms.scheduler;
         uint256 value = _give(m.caller, m.terms.token, m.terms.disputeBond);
         if (!_play(m, value, abi.encodeCall(IJobMarket.dispute, (m.terms)))) return;
@@ -391,7 +401,7 @@ contract Handler is World {
     }
 
     function rule(uint256 seed) external {
-        Move memory m = _randomMove(seed);
+        Move memory m = _randomMove(seed, DISPUTED);
         if (seed % 8 != 0) m.caller = m.terms.arbiter;
         IJobMarket.Ruling ruling = IJobMarket.Ruling(_pick(seed, 2) % 3);
         if (!_play(m, 0, abi.encodeCall(IJobMarket.rule, (m.terms, ruling)))) return;
@@ -502,7 +512,7 @@ contract Handler is World {
         t.fee = uint128(_between(_pick(seed, 14), 0, t.bounty));
         if (_pick(seed, 15) % 2 == 0) t.bond = uint128(_between(_pick(seed, 15), 1, 1 ether));
         if (_pick(seed, 16) % 2 == 0) t.disputeBond = uint128(_between(_pick(seed, 16), 1, 1 ether));
-        t.deadline = _now() + _span(_pick(seed, 17), 0, seed % 2 == 0 ? 1 hours : 1 days);
+        t.deadline = _now() + _span(_pick(seed, 17), 0, seed % 4 == 0 ? 1 hours : 1 days);
         t.leaseSeconds = uint32(_between(_pick(seed, 18), 4 * t.graceSeconds, 2 hours));
         t.attemptSeconds = t.leaseSeconds * 2;
         t.holdSeconds = _pick(seed, 19) % 2 == 0 ? 0 : 1 hours;
@@ -535,19 +545,21 @@ contract Handler is World {
         return _move(index, caller);
     }
 
-    /// @dev Mostly a job that has not ended; an unopened one as long as there is none.
-    function _randomMove(uint256 seed) private returns (Move memory) {
+    /// @dev Mostly a job in one of the states that are wanted; an unopened one as long as there is none.
+    function _randomMove(uint256 seed, uint256 states) private returns (Move memory m) {
         address caller = actors[_pick(seed, 1) % ACTORS];
         if (_entries.length == 0) return _enter(_randomTerms(seed), caller);
-        uint256 index = _pick(seed, 0) % _entries.length;
-        if (seed % 8 != 7 && _live.length != 0) index = _live[_pick(seed, 0) % _live.length];
-        return _move(index, caller);
+        for (uint256 i; seed % 8 != 7 && i < _live.length; ++i) {
+            m = _move(_live[(_pick(seed, 0) % _live.length + i) % _live.length], caller);
+            if (states >> uint256(m.job.state) & 1 == 1) return m;
+        }
+        return _move(_pick(seed, 0) % _entries.length, caller);
     }
 
-    function _randomMoves(uint256 seed) private returns (Move[] memory moves) {
+    function _randomMoves(uint256 seed, uint256 states) private returns (Move[] memory moves) {
         moves = new Move[](1 + _pick(seed, 70) % 3);
         for (uint256 i; i < moves.length; ++i) {
-            moves[i] = _randomMove(_pick(seed, 71 + i));
+            moves[i] = _randomMove(_pick(seed, 71 + i), states);
         }
     }
 

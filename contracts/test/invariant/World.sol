@@ -249,17 +249,6 @@ abstract contract World is Base {
 
     /* MONEY */
 
-    /// @dev Gives an actor what it is to pay, and the market leave to take it.
-    function _give(address owner, address token_, uint256 amount) internal returns (uint256 value) {
-        if (token_ == NATIVE) {
-            vm.deal(owner, owner.balance + amount);
-            return amount;
-        }
-        FalseToken(token_).mint(owner, amount);
-        vm.prank(owner);
-        FalseToken(token_).approve(address(market), amount);
-    }
-
     function _ledger() internal pure returns (Ledger memory l) {
         l = Ledger(new int256[](ACTORS * TOKENS), new uint256[](ACTORS * TOKENS));
     }
