@@ -392,24 +392,6 @@ contract BalancesTest is Steps {
         _assertState(_id(t), IJobMarket.State.None);
     }
 
-    function _permit(uint256 key, uint256 amount, uint256 deadline)
-        private
-        view
-        returns (IJobMarket.Permit memory p)
-    {
-        bytes32 typeHash = keccak256(
-            "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
-        );
-        bytes32 structHash = keccak256(
-            abi.encode(typeHash, SUBMITTER, address(market), amount, token.nonces(SUBMITTER), deadline)
-        );
-        bytes32 digest = keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), structHash));
-        (bytes32 r, bytes32 vs) = vm.signCompact(key, digest);
-        return IJobMarket.Permit(
-            deadline, uint256(vs) >> 255 == 0 ? 27 : 28, r, vs & bytes32(type(uint256).max >> 1)
-        );
-    }
-
     function _transferFailed(address token_, uint256 amount) private view returns (bytes memory) {
         return abi.encodeWithSelector(IJobMarket.TransferFromFailed.selector, token_, SUBMITTER, amount);
     }
