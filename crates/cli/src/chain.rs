@@ -226,9 +226,10 @@ impl Chain {
         Ok(approval.map_err(|error| self.call_failed("read the approval", &error))?.approved)
     }
 
-    pub(crate) async fn credit(&self, owner: Address, token: Address) -> Result<U256> {
-        let credit = self.market.credit(owner, token).call().await;
-        credit.map_err(|error| self.call_failed("read the credit", &error))
+    /// What an owner has in the market: deposits, bonds that came back, and payments that could not be pushed.
+    pub(crate) async fn held(&self, owner: Address, token: Address) -> Result<U256> {
+        let held = self.market.balance(owner, token).call().await;
+        held.map_err(|error| self.call_failed("read the balance in the market", &error))
     }
 
     pub(crate) async fn balance(&self, owner: Address, token: Address) -> Result<U256> {

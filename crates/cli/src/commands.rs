@@ -71,7 +71,7 @@ pub(crate) enum Command {
     Claim(money::ClaimArgs),
     /// Find and move all money of this wallet, with only an RPC endpoint
     Recover(recover::RecoverArgs),
-    /// Withdraw what could not be paid out directly
+    /// Take what this wallet has in the market out of it
     Withdraw(money::WithdrawArgs),
     /// List the nodes that the scheduler knows
     Nodes(node::NodesArgs),

@@ -6,6 +6,8 @@
 
 #[path = "chain/anvil.rs"]
 mod anvil;
+#[path = "chain/reconcile.rs"]
+mod reconcile;
 
 use std::sync::Arc;
 
@@ -125,7 +127,11 @@ impl<'a> Mill<'a> {
         let id = terms.id(&self.anvil.deployment.domain());
         let intent = Intent {
             job: id,
-            action: IntentAction::Assign { attempt: AttemptNumber(1), node: self.anvil.node_id() },
+            action: IntentAction::Assign {
+                attempt: AttemptNumber(1),
+                node: self.anvil.node_id(),
+                acceptance: None,
+            },
             round: 0,
         };
         let changes = Changes {
@@ -175,6 +181,7 @@ fn job(id: JobId, terms: Terms) -> Job {
         id,
         terms,
         demand: None,
+        funding: None,
         state: State::Assigned { attempt: AttemptNumber(1) },
         escrow: Escrow::Open,
         escrow_at: ChainPosition::default(),
@@ -501,13 +508,7 @@ async fn a_watcher_that_starts_from_nothing_learns_the_same() {
         }
     }
     let scheduler = anvil.scheduler.address();
-    anvil
-        .call(
-            anvil.provider,
-            &JobMarket::disapproveSchedulerCall { scheduler, token: Address::ZERO },
-            0,
-        )
-        .await;
+    anvil.call(anvil.provider, &JobMarket::disapproveSchedulerCall { scheduler }, 0).await;
     watcher.step().await.unwrap();
     // A step with nothing new, and a restart, apply nothing twice.
     watcher.step().await.unwrap();
@@ -530,7 +531,7 @@ async fn a_watcher_that_starts_from_nothing_learns_the_same() {
             mill.read(|rows| rows.job(id)).is_none(),
             "jobs of other schedulers are none of our business"
         );
-        let standing = mill.read(|rows| standing(rows, anvil.node_id(), Address::ZERO));
+        let standing = mill.read(|rows| standing(rows, anvil.node_id()));
         assert_eq!(standing, Some((anvil.provider, gristmill_market::node::Standing::NotApproved)));
     }
     assert_eq!(live.read(|rows| rows.chain_cursor()), rebuilt.read(|rows| rows.chain_cursor()));

@@ -1,6 +1,5 @@
 //! The contract's refusals in words that say what to do.
 
-use alloy::primitives::Address;
 use alloy::sol_types::SolInterface;
 use gristmill_protocol::api::EscrowState;
 use gristmill_protocol::contracts::JobMarket::JobMarketErrors as E;
@@ -45,8 +44,17 @@ pub(crate) fn words(data: &[u8], chain_id: u64) -> Option<String> {
         E::FeeAboveBounty(e) => {
             format!("the fee of {} is more than the bounty of {}", Amount(e.fee), Amount(e.bounty))
         }
-        E::BondNotSupported(_) => {
-            "this version of the contract takes no bonds: both must be 0".to_owned()
+        E::StrayBits(_) => "a value in the terms is too large".to_owned(),
+        E::PartialArbiter(e) => format!(
+            "with a bond the arbiter must be somebody else than the submitter and the scheduler, not {}",
+            e.arbiter
+        ),
+        E::NotDisputant(e) => format!(
+            "only the submitter may dispute, and the scheduler what was published without it; this wallet is {}",
+            e.caller
+        ),
+        E::NotArbiter(e) => {
+            format!("only the arbiter {} may do this; this wallet is {}", e.arbiter, e.caller)
         }
         E::TermOutOfRange(e) if e.term == "deadline" => {
             "the deadline must lie after the newest block and within 365 days".to_owned()
@@ -68,10 +76,37 @@ pub(crate) fn words(data: &[u8], chain_id: u64) -> Option<String> {
         E::InsufficientGas(e) => {
             format!("the call needs more gas: {} is left, {} is required", e.available, e.required)
         }
-        E::NothingToWithdraw(e) if e.token == Address::ZERO => {
-            format!("{} has no credit in {}", e.owner, coin(chain_id))
+        E::InsufficientBalance(e) if e.token.is_zero() => format!(
+            "{} has {} wei of {} in the market, and {} are required: `gristmill deposit`",
+            e.owner,
+            e.available,
+            coin(chain_id),
+            e.required
+        ),
+        E::InsufficientBalance(e) => format!(
+            "{} has {} of token {} in the market, and {} are required: `gristmill deposit --token {}`",
+            e.owner, e.available, e.token, e.required, e.token
+        ),
+        E::BondAboveLimit(e) => format!(
+            "{} lets scheduler {} lock bonds of {} at most, and {} would be locked: `gristmill provider approve {} --bond-limit …`",
+            e.provider, e.scheduler, e.limit, e.used, e.scheduler
+        ),
+        E::AcceptanceRequired(_) => {
+            "the job has a bond: assigning it needs its terms and the node's acceptance".to_owned()
         }
-        E::NothingToWithdraw(e) => format!("{} has no credit in token {}", e.owner, e.token),
+        E::AcceptanceExpired(e) => {
+            format!("the node accepted the job only until {}", at(e.expires))
+        }
+        E::EmptyBatch(_) => "there is nothing in the batch".to_owned(),
+        E::MixedBatch(e) => {
+            format!("job {} of the batch has another submitter or token than the first", e.index)
+        }
+        E::OrderExpired(e) => format!("the order expired at {}", at(e.expires)),
+        E::OrderRevoked(e) => {
+            format!("the submitter revoked the order: its epoch is {}, not {}", e.current, e.epoch)
+        }
+        E::NotInOrder(_) => "the jobs are not those of the order".to_owned(),
+        E::BadOrderSignature(e) => format!("the order is not signed by {}", e.submitter),
         E::InvalidRecipient(e) => format!("nothing can be withdrawn to {}", e.to),
         E::WithdrawFailed(e) => match u128::try_from(e.amount) {
             Ok(wei) if e.token.is_zero() => {
@@ -132,7 +167,7 @@ pub(crate) fn words(data: &[u8], chain_id: u64) -> Option<String> {
         E::NotEnrolled(e) => format!("node {} is not enrolled", e.node),
         E::NodeRevoked(e) => format!("node {} is revoked already", e.node),
         E::SchedulerNotApproved(e) => format!(
-            "{} has not approved scheduler {} for this token: `gristmill provider approve {}`",
+            "{} has not approved scheduler {}: `gristmill provider approve {}`",
             e.provider, e.scheduler, e.scheduler
         ),
         E::Reentrancy(_) => "the contract was entered twice".to_owned(),
@@ -157,7 +192,7 @@ fn state(state: u8) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::aliases::U40;
+    use alloy::primitives::{Address, U256, aliases::U40};
     use alloy::sol_types::SolError;
     use gristmill_protocol::contracts::JobMarket;
 
@@ -169,8 +204,16 @@ mod tests {
             text,
             "the deadline has not passed yet: a refund is possible after 2025-11-24 16:00:00 UTC"
         );
-        let nothing = JobMarket::NothingToWithdraw { owner: Address::ZERO, token: Address::ZERO };
-        assert!(words(&nothing.abi_encode(), 4439).unwrap().ends_with("no credit in U2U"));
+        let too_little = JobMarket::InsufficientBalance {
+            owner: Address::ZERO,
+            token: Address::ZERO,
+            available: U256::from(5u8),
+            required: U256::from(7u8),
+        };
+        let text = words(&too_little.abi_encode(), 4439).unwrap();
+        assert!(
+            text.ends_with("5 wei of U2U in the market, and 7 are required: `gristmill deposit`")
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! `gristmill refund`, `claim` and `withdraw`: one transaction each, from any wallet, without a scheduler.
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, U256};
 use clap::Args;
 use gristmill_protocol::ids::JobId;
+use gristmill_protocol::money::Amount;
 use gristmill_protocol::terms::Terms;
 use serde_json::json;
 
@@ -32,9 +33,12 @@ pub(crate) struct ClaimArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  gristmill withdraw\n  gristmill withdraw --to 0x…            # where the wallet itself refuses coins\n  gristmill withdraw --token 0x…\n\nThe contract pays directly. Only what a receiver refused becomes a credit, to be withdrawn here."
+    after_help = "Examples:\n  gristmill withdraw                     # all of it\n  gristmill withdraw --amount 1.5\n  gristmill withdraw --to 0x…            # where the wallet itself refuses coins\n  gristmill withdraw --token 0x…\n\nJobs are paid to the wallet directly. In the market is what was deposited, what came back from bonds, and what a receiver refused."
 )]
 pub(crate) struct WithdrawArgs {
+    /// How much [default: all that is there]
+    #[arg(long, value_name = "AMOUNT")]
+    amount: Option<String>,
     /// An ERC-20 token instead of the coin
     #[arg(long, value_name = "ADDRESS")]
     token: Option<Address>,
@@ -102,22 +106,36 @@ pub(crate) async fn withdraw(app: &App, args: WithdrawArgs) -> Result<()> {
     let owner = app.address().await?;
     let token = args.token.unwrap_or_default();
     let to = args.to.unwrap_or(owner);
-    let credit = chain.credit(owner, token).await?;
-    if credit.is_zero() {
-        return Err(Failure::new(Exit::Refused, format!("{owner} has no credit to withdraw"))
-            .hint("the contract pays directly: look at `gristmill wallet balance`"));
-    }
+    let held = chain.held(owner, token).await?;
     let decimals = chain.decimals(token).await?;
-    let mined = send_withdrawal(app, token, to).await?;
-    if app.out.is_json() {
-        return app.out.value(&json!({ "owner": owner, "token": token, "to": to, "amount_wei": credit.to_string(), "transaction": mined }));
+    let amount = match &args.amount {
+        Some(text) => {
+            let amount = Amount::from_decimal(text, decimals)
+                .map_err(|error| Failure::usage(format!("--amount: {error}")))?;
+            U256::from(amount.0)
+        }
+        None => held,
+    };
+    if held.is_zero() || amount > held {
+        let message = format!("{owner} has {} in the market", decimal(held, decimals));
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("jobs are paid to the wallet directly: look at `gristmill wallet balance`"));
     }
-    app.out.line(format!("{} sent to {to}", decimal(credit, decimals)))
+    let mined = send_withdrawal(app, token, to, amount).await?;
+    if app.out.is_json() {
+        return app.out.value(&json!({ "owner": owner, "token": token, "to": to, "amount_wei": amount.to_string(), "transaction": mined }));
+    }
+    app.out.line(format!("{} sent to {to}", decimal(amount, decimals)))
 }
 
-/// Moves the wallet's whole credit in one token.
-pub(crate) async fn send_withdrawal(app: &App, token: Address, to: Address) -> Result<Mined> {
+/// Moves some of what the wallet has in the market.
+pub(crate) async fn send_withdrawal(
+    app: &App,
+    token: Address,
+    to: Address,
+    amount: U256,
+) -> Result<Mined> {
     let chain = app.chain().await?;
-    let request = chain.market().withdraw(token, to).into_transaction_request();
+    let request = chain.market().withdraw(token, to, amount).into_transaction_request();
     chain.send(&app.out, app.signer().await?, "withdraw", request).await
 }

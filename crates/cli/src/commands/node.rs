@@ -413,10 +413,8 @@ pub(crate) async fn run_provider(app: &App, command: ProviderCommand) -> Result<
             let token = args.token.unwrap_or_default();
             let mut mined = None;
             if chain.is_approved(provider, args.address, token).await? {
-                let request = chain
-                    .market()
-                    .disapproveScheduler(args.address, token)
-                    .into_transaction_request();
+                let request =
+                    chain.market().disapproveScheduler(args.address).into_transaction_request();
                 mined = Some(
                     chain
                         .send(&app.out, app.signer().await?, "disapprove scheduler", request)

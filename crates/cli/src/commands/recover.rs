@@ -110,14 +110,14 @@ pub(crate) async fn run(app: &App, args: RecoverArgs) -> Result<()> {
     }
     let tokens: BTreeSet<Address> =
         std::iter::once(Address::ZERO).chain(jobs.iter().map(|job| job.terms.token)).collect();
-    let mut credits = Vec::new();
+    let mut balances = Vec::new();
     for token in tokens {
-        let credit = chain.credit(wallet, token).await?;
-        if credit.is_zero() {
+        let held = chain.held(wallet, token).await?;
+        if held.is_zero() {
             continue;
         }
         if args.act && args.jobs.is_empty() {
-            let mined = send_withdrawal(app, token, wallet).await;
+            let mined = send_withdrawal(app, token, wallet, held).await;
             match mined {
                 Ok(mined) => done.push(Done {
                     job: None,
@@ -137,14 +137,14 @@ pub(crate) async fn run(app: &App, args: RecoverArgs) -> Result<()> {
                 }
             }
         }
-        credits.push((token, chain.credit(wallet, token).await?));
+        balances.push((token, chain.held(wallet, token).await?));
     }
     // An end is interesting where it was just reached.
     let touched: BTreeSet<JobId> = done.iter().filter_map(|done| done.job).collect();
     jobs.retain(|job| {
         args.all || !args.jobs.is_empty() || !job.ways.is_empty() || touched.contains(&job.id)
     });
-    report(app, chain, wallet, head, &jobs, &credits, &done, &args).await?;
+    report(app, chain, wallet, head, &jobs, &balances, &done, &args).await?;
     first_failure.map_or(Ok(()), Err)
 }
 
@@ -239,7 +239,7 @@ async fn report(
     wallet: Address,
     head: Head,
     jobs: &[Found],
-    credits: &[(Address, alloy::primitives::U256)],
+    balances: &[(Address, alloy::primitives::U256)],
     done: &[Done],
     args: &RecoverArgs,
 ) -> Result<()> {
@@ -261,15 +261,15 @@ async fn report(
                 })
             })
             .collect();
-        let credits: Vec<_> = credits
+        let balances: Vec<_> = balances
             .iter()
-            .map(|(token, credit)| json!({ "token": token, "credit_wei": credit.to_string() }))
+            .map(|(token, held)| json!({ "token": token, "market_wei": held.to_string() }))
             .collect();
         return app.out.value(&json!({
-            "wallet": wallet, "block": head.block, "time": head.time, "jobs": jobs, "credits": credits, "done": done,
+            "wallet": wallet, "block": head.block, "time": head.time, "jobs": jobs, "balances": balances, "done": done,
         }));
     }
-    if jobs.is_empty() && credits.is_empty() {
+    if jobs.is_empty() && balances.is_empty() {
         app.out.note(format!("no money of {wallet} is in the contract; see ended jobs with --all"));
         return Ok(());
     }
@@ -301,11 +301,11 @@ async fn report(
     if !rows.is_empty() {
         app.out.table(&["job", "role", "escrow", "bounty", "can be done"], &[3], &rows)?;
     }
-    for (token, credit) in credits {
+    for (token, held) in balances {
         let decimals = chain.decimals(*token).await?;
         app.out.line(format!(
-            "credit: {} of {}",
-            decimal(*credit, decimals),
+            "in the market: {} of {}",
+            decimal(*held, decimals),
             if token.is_zero() { "the coin".to_owned() } else { token.to_string() }
         ))?;
     }

@@ -34,7 +34,7 @@ pub(crate) enum WalletCommand {
         after_help = "Examples:\n  gristmill wallet address\n  gristmill wallet address --keystore provider.json --json"
     )]
     Address,
-    /// Print the wallet's coins, and its credit in the contract
+    /// Print the wallet's coins, and what it has in the market
     #[command(
         after_help = "Examples:\n  gristmill wallet balance\n  gristmill wallet balance --token 0x…"
     )]
@@ -141,14 +141,14 @@ async fn balance(app: &App, args: &BalanceArgs) -> Result<()> {
     let token = args.token.unwrap_or_default();
     let decimals = chain.decimals(token).await?;
     let balance = chain.balance(address, token).await?;
-    let credit = chain.credit(address, token).await?;
+    let held = chain.held(address, token).await?;
     if app.out.is_json() {
         return app.out.value(&json!({
             "address": address,
             "token": token,
             "decimals": decimals,
             "balance_wei": balance.to_string(),
-            "credit_wei": credit.to_string(),
+            "market_wei": held.to_string(),
         }));
     }
     let unit = if token.is_zero() { coin(chain.deployment().chain_id) } else { "tokens" };
@@ -156,10 +156,10 @@ async fn balance(app: &App, args: &BalanceArgs) -> Result<()> {
     app.out.pairs(&[
         ("address", address.to_string()),
         ("balance", app.out.paint(Tone::Strong, format!("{} {unit}", decimal(balance, decimals)))),
-        ("credit", format!("{} {unit}", decimal(credit, decimals))),
+        ("in the market", format!("{} {unit}", decimal(held, decimals))),
     ])?;
-    if !credit.is_zero() {
-        app.out.hint("take the credit out with `gristmill withdraw`");
+    if !held.is_zero() {
+        app.out.hint("take it out of the market with `gristmill withdraw`");
     }
     Ok(())
 }

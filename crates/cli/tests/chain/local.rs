@@ -180,7 +180,7 @@ impl Local {
             call.send().await.unwrap().get_receipt().await.unwrap();
         }
         let market = self.market(Party::Scheduler);
-        let call = market.assign(terms.into(), node, 1);
+        let call = market.assign(self.id(terms).0, node, 1);
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 

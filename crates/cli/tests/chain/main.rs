@@ -306,17 +306,17 @@ async fn a_provider_enrolls_approves_and_revokes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn balances_and_credits_are_shown() {
+async fn balances_are_shown() {
     let local = Local::start().await;
     let submitter = local.cli(Party::Submitter);
     let balance = submitter.run(&["wallet", "balance", "--json"]).ok().json();
     assert_eq!(balance["balance_wei"], "10000000000000000000000");
-    assert_eq!(balance["credit_wei"], "0");
+    assert_eq!(balance["market_wei"], "0");
     let text = submitter.run(&["wallet", "balance"]).ok().stdout;
     assert!(text.contains("10000 U2U"), "{text}");
     let nothing = submitter.run(&["withdraw", "--json"]);
     assert_eq!(nothing.code, 4);
-    assert!(nothing.error()["message"].as_str().unwrap().contains("no credit"));
+    assert!(nothing.error()["message"].as_str().unwrap().contains("has 0 in the market"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -335,13 +335,13 @@ async fn what_a_receiver_refused_is_withdrawn() {
     let provider = local.cli(Party::Provider);
     let pay = terms.bounty.0 - terms.fee.0;
     let found = provider.run(&["recover", "--json"]).ok().json();
-    assert_eq!(found["credits"][0]["credit_wei"], pay.to_string());
+    assert_eq!(found["balances"][0]["market_wei"], pay.to_string());
     let before = local.balance(Party::Provider.address()).await;
     let answer = provider.run(&["withdraw", "--json"]).ok().json();
     assert_eq!(answer["amount_wei"], pay.to_string());
     let gained = local.balance(Party::Provider.address()).await - before;
     assert!(gained < U256::from(pay) && gained > U256::from(pay / 2), "the pay less the gas");
-    assert_eq!(provider.run(&["recover", "--json"]).ok().json()["credits"], json!([]));
+    assert_eq!(provider.run(&["recover", "--json"]).ok().json()["balances"], json!([]));
     assert_eq!(provider.run(&["withdraw"]).code, 4);
 }
 

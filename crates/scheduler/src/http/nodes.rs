@@ -105,12 +105,11 @@ async fn put_offer(
     require_node(account, id)?;
     let offer = body.value;
     offer.validate().map_err(|problem| Refusal::new(ErrorCode::InvalidOffer, problem))?;
-    let token = offer.token;
-    let (provider, standing) = standing(&app, id, token).await?;
+    let (provider, standing) = standing(&app, id).await?;
     let command = Command::RegisterNode { node: id, provider, offer, standing };
     app.turns.submit_once(command, once.of(account, &body.bytes)).await?;
     // The chain may have spoken between the look and the turn; then it spoke to a node that was not known yet.
-    let (_, now) = self::standing(&app, id, token).await?;
+    let (_, now) = self::standing(&app, id).await?;
     if now != standing {
         app.turns.submit(Command::NodeStanding { node: id, standing: now }).await?;
     }
@@ -118,8 +117,8 @@ async fn put_offer(
 }
 
 /// Whose node it is, and whether this scheduler may assign to it, as the chain has said finally.
-async fn standing(app: &App, node: NodeId, token: Address) -> Result<(Address, Standing), Refusal> {
-    let found = store::read(&app.store, move |rows| store::standing(rows, node, token)).await?;
+async fn standing(app: &App, node: NodeId) -> Result<(Address, Standing), Refusal> {
+    let found = store::read(&app.store, move |rows| store::standing(rows, node)).await?;
     let Some((provider, standing)) = found else {
         let detail = format!(
             "no wallet has enrolled the node {node} on chain, or that is not final yet: run `gristmill node enroll`"

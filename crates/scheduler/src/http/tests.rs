@@ -87,7 +87,7 @@ impl Mill {
     async fn enroll(&self, node: Address) {
         let write = self.app.turns.write("enroll", move |rows| {
             rows.put_enrollment(NodeId(node), PROVIDER)?;
-            rows.put_approval(PROVIDER, Address::ZERO, true, ChainPosition::default())
+            rows.put_approval(PROVIDER, true, ChainPosition::default())
         });
         write.await.unwrap();
     }

@@ -41,7 +41,7 @@ pub enum TxState {
     /// In a block that may yet be replaced.
     Mined,
     Final,
-    /// Somebody else used the nonce, finally. The intent is free for another one.
+    /// Somebody else used the nonce, finally. Its intents are free for another one.
     Lost,
 }
 
@@ -89,12 +89,12 @@ pub struct Inclusion {
     pub success: bool,
 }
 
-/// A nonce that was taken, and what it was taken for.
+/// A nonce that was taken, and what it was taken for: one intent, or several of a kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TxRow {
     pub id: TxId,
     pub nonce: u64,
-    pub intent: IntentId,
+    pub intents: Vec<IntentId>,
     pub state: TxState,
     pub gas_limit: u64,
     pub inclusion: Option<Inclusion>,
@@ -135,7 +135,7 @@ pub struct Broadcast {
 pub struct NewTx {
     pub signer: Address,
     pub nonce: u64,
-    pub intent: IntentId,
+    pub intents: Vec<IntentId>,
     pub gas_limit: u64,
     pub broadcast: Broadcast,
 }
@@ -178,7 +178,7 @@ pub trait ChainReads {
     /// The nodes that a provider has enrolled and not revoked, by ascending id.
     fn nodes_of(&self, provider: Address, limit: usize) -> Result<Vec<NodeId>, StoreError>;
     /// Whether the provider lets this scheduler assign jobs in `token` to its nodes.
-    fn is_approved(&self, provider: Address, token: Address) -> Result<bool, StoreError>;
+    fn is_approved(&self, provider: Address) -> Result<bool, StoreError>;
     /// What this scheduler sent, or wants to send, for a job; oldest first.
     fn transactions_of(&self, job: JobId) -> Result<Vec<TransactionView>, StoreError>;
     /// Intents without a nonce whose time has come, oldest first.
@@ -222,7 +222,7 @@ pub trait ChainWrites {
     /// It was mined in a block that is gone.
     fn unmark_mined(&mut self, tx: TxId) -> Result<(), StoreError>;
     fn mark_final(&mut self, tx: TxId) -> Result<(), StoreError>;
-    /// Somebody else used the nonce: the intent waits for another one.
+    /// Somebody else used the nonce: its intents wait for another one.
     fn mark_lost(&mut self, tx: TxId) -> Result<(), StoreError>;
     /// Forgets the blocks after `common` and turns what was mined in them back to sent; how many transactions that were.
     fn roll_back(&mut self, common: Option<u64>) -> Result<u64, StoreError>;
@@ -237,7 +237,6 @@ pub trait ChainWrites {
     fn put_approval(
         &mut self,
         provider: Address,
-        token: Address,
         approved: bool,
         at: ChainPosition,
     ) -> Result<(), StoreError>;

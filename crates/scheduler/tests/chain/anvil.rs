@@ -206,7 +206,7 @@ impl Anvil {
 
     pub(crate) async fn open(&self, terms: &Terms) {
         let t = IJobMarket::Terms::from(terms);
-        self.call(self.submitter, &JobMarket::openCall { terms: t }, terms.bounty.0).await;
+        self.call(self.submitter, &JobMarket::openCall { t }, terms.bounty.0).await;
     }
 
     /// Puts a call into the pool and leaves it there.

@@ -35,8 +35,11 @@ fn job(byte: u8) -> JobId {
 }
 
 fn intent(byte: u8) -> Intent {
-    let action =
-        IntentAction::Assign { attempt: AttemptNumber(1), node: NodeId(Address::repeat_byte(7)) };
+    let action = IntentAction::Assign {
+        attempt: AttemptNumber(1),
+        node: NodeId(Address::repeat_byte(7)),
+        acceptance: None,
+    };
     Intent { job: job(byte), action, round: 0 }
 }
 
@@ -71,7 +74,13 @@ fn plan(store: &Arc<dyn Store>, byte: u8) -> IntentId {
 }
 
 fn sign(store: &Arc<dyn Store>, intent: IntentId, nonce: u64, byte: u8) -> TxId {
-    let tx = NewTx { signer: SIGNER, nonce, intent, gas_limit: 60_000, broadcast: broadcast(byte) };
+    let tx = NewTx {
+        signer: SIGNER,
+        nonce,
+        intents: vec![intent],
+        gas_limit: 60_000,
+        broadcast: broadcast(byte),
+    };
     write(store, move |rows| rows.insert_tx(&tx))
 }
 
@@ -192,8 +201,13 @@ fn a_lost_nonce_frees_its_intent(store: Arc<dyn Store>) {
     sign(&store, id, 1, 2);
     assert_eq!(state_of(&store, 1), IntentState::Signed);
     // Its old nonce stays taken.
-    let again =
-        NewTx { signer: SIGNER, nonce: 0, intent: id, gas_limit: 1, broadcast: broadcast(3) };
+    let again = NewTx {
+        signer: SIGNER,
+        nonce: 0,
+        intents: vec![id],
+        gas_limit: 1,
+        broadcast: broadcast(3),
+    };
     let mut writer = store.writer().unwrap();
     writer.transact(&Needs::default(), &mut |rows| rows.insert_tx(&again).map(drop)).unwrap_err();
 }
@@ -231,7 +245,7 @@ fn the_window_keeps_the_newest_blocks(store: Arc<dyn Store>) {
 
 fn enrollments_and_approvals_follow_the_newest_event(store: Arc<dyn Store>) {
     let (node, other) = (NodeId(Address::repeat_byte(7)), NodeId(Address::repeat_byte(8)));
-    let (provider, token) = (Address::repeat_byte(2), Address::ZERO);
+    let provider = Address::repeat_byte(2);
     let at = |block, log_index| ChainPosition { block, log_index };
     write(&store, |rows| {
         rows.put_enrollment(node, provider)?;
@@ -253,12 +267,12 @@ fn enrollments_and_approvals_follow_the_newest_event(store: Arc<dyn Store>) {
     );
     assert_eq!(read(&store, |rows| rows.nodes_of(provider, 9)), [other]);
 
-    let approved = || read(&store, |rows| rows.is_approved(provider, token));
+    let approved = || read(&store, |rows| rows.is_approved(provider));
     assert!(!approved());
-    write(&store, |rows| rows.put_approval(provider, token, true, at(5, 1)));
+    write(&store, |rows| rows.put_approval(provider, true, at(5, 1)));
     assert!(approved());
-    write(&store, |rows| rows.put_approval(provider, token, false, at(5, 2)));
-    write(&store, |rows| rows.put_approval(provider, token, true, at(5, 1)));
+    write(&store, |rows| rows.put_approval(provider, false, at(5, 2)));
+    write(&store, |rows| rows.put_approval(provider, true, at(5, 1)));
     assert!(!approved(), "an older event again changes nothing");
-    assert!(!read(&store, |rows| rows.is_approved(provider, Address::repeat_byte(1))));
+    assert!(!read(&store, |rows| rows.is_approved(Address::repeat_byte(1))));
 }
