@@ -1,11 +1,13 @@
-//! The market in a seeded world: the real rules, between nodes, submitters, a scheduler and a chain that fail in every
+//! The market in a seeded world: the real rules, between nodes, submitters, schedulers, an arbiter and a chain that fail in every
 //! way they can. First everything goes wrong, then the world is fair and every job must end. What must always hold is
 //! checked after every step.
 
 pub mod agent;
+pub mod book;
 pub mod chain;
 pub mod check;
-pub mod contract;
+pub mod keys;
+mod mischief;
 pub mod model;
 pub mod plant;
 pub mod random;

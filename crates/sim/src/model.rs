@@ -271,6 +271,12 @@ impl Contract {
         self.wallets.iter().map(|((owner, token), amount)| (*owner, *token, *amount))
     }
 
+    /// What an owner lets the contract take of a token.
+    #[must_use]
+    pub fn allowance(&self, owner: Address, token: Address) -> u128 {
+        self.allowances.get(&(owner, token)).copied().unwrap_or(0)
+    }
+
     /// What the contract itself has of the token.
     #[must_use]
     pub fn holding(&self, token: Address) -> u128 {
