@@ -14,6 +14,9 @@ use crate::random::Random;
 /// Blocks that can be undone.
 pub const FINALITY_BLOCKS: u64 = 3;
 
+/// Old calls that are kept.
+const PAST_MAX: usize = 64;
+
 pub type TxId = u64;
 
 #[derive(Clone, Debug)]
@@ -75,6 +78,8 @@ pub struct Chain {
     time_s: u64,
     pub reorgs: u64,
     pub dropped: u64,
+    /// Calls that succeeded, with their callers: for replays.
+    pub past: Vec<(Address, Rc<Call>)>,
     /// Transactions whose nonce another one has used.
     pub void: u64,
     pub calls: u64,
@@ -97,6 +102,7 @@ impl Chain {
             time_s: 0,
             reorgs: 0,
             dropped: 0,
+            past: Vec::new(),
             void: 0,
             calls: 0,
             reverted: 0,
@@ -227,6 +233,9 @@ impl Chain {
         self.calls += 1;
         match &outcome {
             Ok(events) => {
+                if self.past.len() < PAST_MAX && is_signed(call) {
+                    self.past.push((*from, Rc::clone(call)));
+                }
                 let seen = Seen { caller: *from, call, events, now: self.time_s };
                 state.book.audit(&seen, &before, &state.contract)?;
                 for event in events {
@@ -272,6 +281,18 @@ impl Chain {
         }
         self.reorgs += 1;
     }
+}
+
+/// Whether the call carries what a node has signed: anybody can send such a call again.
+fn is_signed(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Settle { .. }
+            | Call::SettleMany { .. }
+            | Call::Publish { .. }
+            | Call::Renew { .. }
+            | Call::Release { .. }
+    )
 }
 
 /// The coin that a careful caller sends with a call.

@@ -21,7 +21,7 @@ pub(crate) fn any(plan: &Plan, town: &Town) -> (Address, Option<Call>) {
     let agent = &town.agents[random.index(town.agents.len())];
     let forged = CompactSignature([7; 64]);
     let (job_id, attempt) = (plan.id, AttemptNumber(slot.attempt));
-    match random.below(14) {
+    match random.below(18) {
         // A result that nobody has signed.
         0 => {
             let settlement =
@@ -88,6 +88,14 @@ pub(crate) fn any(plan: &Plan, town: &Town) -> (Address, Option<Call>) {
             (provider, Some(call))
         }
         12 => (agent.id.0, Some(Call::Release { terms, signature: forged })),
+        // What was signed once is sent again.
+        13..17 => {
+            let past = &town.chain.past;
+            match past.get(random.index(past.len())) {
+                Some((from, call)) => (*from, Some(call.as_ref().clone())),
+                None => (STRANGER, None),
+            }
+        }
         // A result of an older attempt, or of another node.
         _ => {
             let receipt_hash = ReceiptHash::default();
