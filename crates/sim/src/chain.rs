@@ -228,24 +228,27 @@ impl Chain {
         if let Some(nonce) = nonce {
             state.nonces.insert(*from, nonce + 1);
         }
-        let before = state.contract.clone();
-        let outcome = state.contract.execute(*from, call, *value, self.time_s);
         self.calls += 1;
-        match &outcome {
-            Ok(events) => {
+        let outcome = match state.contract.after(*from, call, *value, self.time_s) {
+            Ok((after, events)) => {
                 if self.past.len() < PAST_MAX && is_signed(call) {
                     self.past.push((*from, Rc::clone(call)));
                 }
-                let seen = Seen { caller: *from, call, events, now: self.time_s };
-                state.book.audit(&seen, &before, &state.contract)?;
-                for event in events {
+                let seen = Seen { caller: *from, call, events: &events, now: self.time_s };
+                state.book.audit(&seen, &state.contract, &after)?;
+                state.contract = after;
+                for event in &events {
                     let log_index = u32::try_from(block.logs.len()).unwrap_or(u32::MAX);
                     let position = ChainPosition { block: self.head, log_index };
                     block.logs.push(Logged { position, at_s: self.time_s, event: event.clone() });
                 }
+                Ok(events)
             }
-            Err(_) => self.reverted += 1,
-        }
+            Err(revert) => {
+                self.reverted += 1;
+                Err(revert)
+            }
+        };
         self.fates.insert(*id, Fate::Mined);
         block.transactions.push((transaction, Rc::new(outcome)));
         Ok(())
