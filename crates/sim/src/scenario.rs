@@ -53,7 +53,7 @@ pub fn build(seed: u64, plant: Option<Plant>) -> Town {
     let mills = 1 + random.index(SCHEDULERS.len());
     let money = if random.percent(60) { COIN } else { TOKEN };
     let mut agents: Vec<Agent> =
-        (0..random.between(2, 4)).map(|index| agent(&mut random, index, happy)).collect();
+        (0..random.between(2, if happy { 4 } else { 6 })).map(|index| agent(&mut random, index, happy)).collect();
     for (index, agent) in agents.iter_mut().enumerate() {
         agent.mill = index % mills;
         agent.scheduler = SCHEDULERS[agent.mill];
@@ -121,7 +121,7 @@ fn prepay(random: &mut Random, plans: &mut [Plan], book: &mut Book, happy: bool)
                 let treason =
                     [Treason::Revoke, Treason::Withdraw, Treason::Forbid][random.index(3)];
                 let at = START.plus_seconds(random.between(5, 900));
-                plan.treason = random.percent(20).then_some((at, treason));
+                plan.treason = random.percent(35).then_some((at, treason));
             }
         }
     }
