@@ -33,6 +33,7 @@ fn job(byte: u8, escrow: Escrow) -> Job {
         id: JobId(B256::repeat_byte(byte)),
         terms,
         demand: None,
+        funding: None,
         state: State::Queued { wait: Wait::Spec },
         escrow,
         escrow_at: Default::default(),
@@ -101,6 +102,7 @@ fn only_what_is_final_and_succeeded_counts_as_done(store: Arc<dyn Store>) {
         action: IntentAction::Assign {
             attempt: AttemptNumber(attempt),
             node: NodeId(Address::repeat_byte(7)),
+            acceptance: None,
         },
         round: 0,
     };
