@@ -16,6 +16,7 @@ use gristmill_market::command::{ChainEvent, Fact};
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::escrow::ChainPosition;
 use gristmill_protocol::contracts::JobMarket::JobMarketEvents;
+use gristmill_protocol::contracts::ruling;
 use gristmill_protocol::deployment::Deployment;
 use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash};
 use gristmill_protocol::money::Amount;
@@ -472,12 +473,27 @@ impl ChainWatcher {
                     at,
                 })
             }
+            E::Forfeited(e) => Meaning::Job(
+                JobId(e.jobId),
+                Fact::Forfeited {
+                    provider: e.provider,
+                    to_submitter: amount(e.toSubmitter),
+                    to_pool: amount(e.toPool),
+                },
+            ),
+            E::Disputed(e) => {
+                Meaning::Job(JobId(e.jobId), Fact::Disputed { by: e.by, until_s: e.until.to() })
+            }
+            E::Ruled(e) => match ruling(e.ruling) {
+                Some(ruling) => Meaning::Job(JobId(e.jobId), Fact::Ruled { ruling }),
+                None => {
+                    tracing::warn!(ruling = e.ruling, "an arbiter ruled as the ABI does not know");
+                    Meaning::Nothing
+                }
+            },
             E::Opened(_)
             | E::SchedulerApproved(_)
             | E::SchedulerDisapproved(_)
-            | E::Forfeited(_)
-            | E::Disputed(_)
-            | E::Ruled(_)
             | E::Skipped(_)
             | E::Deposited(_)
             | E::Credited(_)
