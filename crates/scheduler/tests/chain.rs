@@ -6,6 +6,8 @@
 
 #[path = "chain/anvil.rs"]
 mod anvil;
+#[path = "chain/rebuild.rs"]
+mod rebuild;
 #[path = "chain/reconcile.rs"]
 mod reconcile;
 
@@ -83,6 +85,7 @@ impl<'a> Mill<'a> {
             clock: self.clock.clone(),
             deployment: self.anvil.deployment.clone(),
             scheduler: self.anvil.scheduler.address(),
+            content: None,
             finality_depth: self.finality_depth,
             poll_interval_ms: 10,
             log_blocks_max: 3,

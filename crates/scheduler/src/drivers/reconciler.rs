@@ -465,7 +465,7 @@ impl Reconciler {
 }
 
 /// The states of the mirror in which the contract holds money for a job.
-const LOCKED: [EscrowState; 5] = [
+pub(super) const LOCKED: [EscrowState; 5] = [
     EscrowState::Open,
     EscrowState::Assigned,
     EscrowState::Held,

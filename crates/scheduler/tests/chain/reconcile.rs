@@ -131,12 +131,12 @@ impl Mill<'_> {
 }
 
 /// The parties act on chain themselves; the scheduler only reads.
-struct Actors<'a> {
-    anvil: &'a Anvil,
+pub(crate) struct Actors<'a> {
+    pub(crate) anvil: &'a Anvil,
 }
 
 impl Actors<'_> {
-    fn id(&self, terms: &Terms) -> JobId {
+    pub(crate) fn id(&self, terms: &Terms) -> JobId {
         terms.id(&self.anvil.deployment.domain())
     }
 
@@ -147,7 +147,7 @@ impl Actors<'_> {
     }
 
     /// The job is opened and assigned to the node, as its first attempt.
-    async fn assigned(&self, terms: &Terms) -> JobId {
+    pub(crate) async fn assigned(&self, terms: &Terms) -> JobId {
         self.anvil.open(terms).await;
         self.assign(terms, 1).await
     }
@@ -193,19 +193,19 @@ impl Actors<'_> {
         (receipt_hash.0, self.signed(&message))
     }
 
-    async fn settle(&self, terms: &Terms, attempt: u16) {
+    pub(crate) async fn settle(&self, terms: &Terms, attempt: u16) {
         let (hash, signature) = self.result(terms, attempt);
         let call = JobMarket::settleCall { t: terms.into(), receiptHash: hash, signature };
         self.anvil.call(terms.scheduler, &call, 0).await;
     }
 
-    async fn publish(&self, terms: &Terms, attempt: u16) {
+    pub(crate) async fn publish(&self, terms: &Terms, attempt: u16) {
         let (hash, signature) = self.result(terms, attempt);
         let call = JobMarket::publishCall { t: terms.into(), receiptHash: hash, signature };
         self.anvil.call(self.anvil.provider, &call, 0).await;
     }
 
-    async fn advance(&self, seconds: u64) {
+    pub(crate) async fn advance(&self, seconds: u64) {
         self.anvil.ask("evm_increaseTime", json!([seconds])).await;
         self.anvil.mine(1).await;
     }
