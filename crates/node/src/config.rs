@@ -235,6 +235,7 @@ impl Config {
             token: offer.token,
             max_run_seconds: offer.max_run_seconds,
             log_bytes_max: offer.log_bytes_max,
+            bond_max: Amount::ZERO,
         }
     }
 }

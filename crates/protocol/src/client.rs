@@ -237,7 +237,7 @@ impl Client {
 
     /// Announces a job whose bounty is about to be locked.
     pub async fn create_job(&self, terms: &Terms) -> Result<JobView, ClientError> {
-        let body = CreateJob { terms: *terms };
+        let body = CreateJob { terms: *terms, funding: None };
         self.json(self.request(Method::POST, "/v1/jobs").json(&body)).await
     }
 

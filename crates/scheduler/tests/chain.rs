@@ -125,7 +125,11 @@ impl<'a> Mill<'a> {
         let id = terms.id(&self.anvil.deployment.domain());
         let intent = Intent {
             job: id,
-            action: IntentAction::Assign { attempt: AttemptNumber(1), node: self.anvil.node_id() },
+            action: IntentAction::Assign {
+                attempt: AttemptNumber(1),
+                node: self.anvil.node_id(),
+                acceptance: None,
+            },
             round: 0,
         };
         let changes = Changes {
@@ -175,6 +179,7 @@ fn job(id: JobId, terms: Terms) -> Job {
         id,
         terms,
         demand: None,
+        funding: None,
         state: State::Assigned { attempt: AttemptNumber(1) },
         escrow: Escrow::Open,
         escrow_at: ChainPosition::default(),

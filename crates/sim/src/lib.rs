@@ -6,6 +6,7 @@ pub mod agent;
 pub mod chain;
 pub mod check;
 pub mod contract;
+pub mod model;
 pub mod plant;
 pub mod random;
 pub mod scenario;

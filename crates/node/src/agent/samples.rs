@@ -36,6 +36,7 @@ pub(crate) fn rules() -> Rules {
             token: Address::ZERO,
             max_run_seconds: 3600,
             log_bytes_max: 1 << 20,
+            bond_max: Amount::ZERO,
         },
         escrow_wait_ms: 60_000,
         publish_before_deadline_seconds: 120,

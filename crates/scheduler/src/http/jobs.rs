@@ -67,8 +67,14 @@ async fn create(
     };
     let job = terms.id(&app.domain());
     let spec = KnownSpec { hash, spec };
-    let command =
-        Command::CreateJob { job, by: account.address, terms, spec, token: new_lease_token() };
+    let command = Command::CreateJob {
+        job,
+        by: account.address,
+        terms,
+        spec,
+        funding: None,
+        token: new_lease_token(),
+    };
     let reply = app.turns.submit_once(command, once.of(account, &body.bytes)).await?;
     let is_new = matches!(reply, gristmill_market::Reply::Created { .. });
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };

@@ -29,19 +29,22 @@ pub enum Refusal {
 pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
     let t = IJobMarket::Terms::from(&job.terms);
     match action {
+        // Jobs are posted without an order, so none is opened by one.
+        IntentAction::Open | IntentAction::OpenAndAssign { .. } => Vec::new(),
         // An open job without a bond can do without its terms, for a third of the price of calldata.
-        IntentAction::Assign { attempt, node }
+        IntentAction::Assign { attempt, node, .. }
             if job.terms.bond == Amount::ZERO && !matches!(job.escrow, Escrow::Assigned { .. }) =>
         {
             JobMarket::assignCall { id: job.id.0, node_: node.0, attempt: attempt.0 }.abi_encode()
         }
-        IntentAction::Assign { attempt, node } => JobMarket::assignWithTermsCall {
+        IntentAction::Assign { attempt, node, acceptance } => JobMarket::assignWithTermsCall {
             assignment: IJobMarket::Assignment {
                 terms: t,
                 node: node.0,
                 attempt: attempt.0,
-                expires: U40::ZERO,
-                acceptance: IJobMarket::Signature::default(),
+                expires: acceptance
+                    .map_or(U40::ZERO, |it| U40::try_from(it.expires).unwrap_or(U40::MAX)),
+                acceptance: acceptance.map_or_else(Default::default, |it| (&it.signature).into()),
             },
         }
         .abi_encode(),
@@ -144,7 +147,11 @@ fn is_before(kind: IntentKind, state: u8) -> bool {
         IntentKind::Assign | IntentKind::Refund => state == NONE,
         IntentKind::Settle => matches!(state, NONE | OPEN),
         IntentKind::Claim => state == ASSIGNED,
-        IntentKind::CallIn | IntentKind::Release | IntentKind::Lapse => false,
+        IntentKind::Open
+        | IntentKind::OpenAndAssign
+        | IntentKind::CallIn
+        | IntentKind::Release
+        | IntentKind::Lapse => false,
     }
 }
 

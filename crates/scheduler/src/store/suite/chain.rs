@@ -35,8 +35,11 @@ fn job(byte: u8) -> JobId {
 }
 
 fn intent(byte: u8) -> Intent {
-    let action =
-        IntentAction::Assign { attempt: AttemptNumber(1), node: NodeId(Address::repeat_byte(7)) };
+    let action = IntentAction::Assign {
+        attempt: AttemptNumber(1),
+        node: NodeId(Address::repeat_byte(7)),
+        acceptance: None,
+    };
     Intent { job: job(byte), action, round: 0 }
 }
 
