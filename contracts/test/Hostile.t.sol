@@ -44,7 +44,7 @@ contract HostileTest is Base {
             _settleForWallet(moods[i]);
             uint256 jobs = i + 1;
             vm.assertEq(SCHEDULER.balance, jobs * FEE, "the scheduler is paid all the same");
-            vm.assertEq(market.credit(address(wallet), NATIVE), jobs * (BOUNTY - FEE), "credit");
+            vm.assertEq(market.balance(address(wallet), NATIVE), jobs * (BOUNTY - FEE), "balance");
             vm.assertEq(address(market).balance, jobs * (BOUNTY - FEE), "escrow");
             vm.assertEq(address(wallet).balance, 0, "not paid");
         }
@@ -80,7 +80,7 @@ contract HostileTest is Base {
         (bool ok,) =
             address(market).call{gas: _between(gas, 21_000, 300_000)}(abi.encodeCall(IJobMarket.claim, (t)));
 
-        vm.assertEq(market.credit(address(wallet), NATIVE), 0, "credited");
+        vm.assertEq(market.balance(address(wallet), NATIVE), 0, "credited");
         vm.assertEq(address(wallet).balance, ok ? BOUNTY - FEE : 0, "paid with the call or not at all");
     }
 
@@ -114,7 +114,7 @@ contract HostileTest is Base {
                     abi.encodeCall(IJobMarket.claim, (t)),
                     abi.encodeCall(IJobMarket.refund, (t)),
                     abi.encodeCall(IJobMarket.claim, (other)),
-                    abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet)))
+                    abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), BOUNTY - FEE))
                 ][i]
             );
             _settle(t, WALLET_NODE_KEY, 1);
@@ -133,7 +133,7 @@ contract HostileTest is Base {
         vm.prank(PROVIDER);
         market.approveScheduler(address(wallet), NATIVE, 0);
         IJobMarket.Terms memory t = _openAndAssignToWallet(MoodyWallet.Mood.Reenter);
-        _reenterWith(abi.encodeCall(IJobMarket.assign, (other, NODE, 1)));
+        _reenterWith(abi.encodeCall(IJobMarket.assign, (_id(other), NODE, 1)));
         _settle(t, WALLET_NODE_KEY, 1);
         _assertState(_id(other), IJobMarket.State.Assigned);
         vm.assertEq(address(wallet).balance, BOUNTY - FEE, "paid once");
@@ -143,9 +143,9 @@ contract HostileTest is Base {
     function test_withdrawingTwiceFromInsideGainsNothing() public {
         _settleForWallet(MoodyWallet.Mood.Revert);
         _openAndAssign(_terms());
-        _reenterWith(abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet))));
+        _reenterWith(abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), BOUNTY - FEE)));
         wallet.setMood(MoodyWallet.Mood.Reenter);
-        wallet.act(abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet))));
+        wallet.act(abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), BOUNTY - FEE)));
 
         vm.assertEq(wallet.reentered(), 0, "withdrawn twice");
         vm.assertEq(address(wallet).balance, BOUNTY - FEE, "withdrawn once");
@@ -160,7 +160,7 @@ contract HostileTest is Base {
         wallet.setMood(MoodyWallet.Mood.Revert);
         vm.warp(t.deadline + 1);
         market.refund(t);
-        vm.assertEq(market.credit(address(wallet), NATIVE), BOUNTY, "credit");
+        vm.assertEq(market.balance(address(wallet), NATIVE), BOUNTY, "balance");
     }
 
     function test_theMarketTakesNoGifts() public {
@@ -176,21 +176,29 @@ contract HostileTest is Base {
         _settleForWallet(MoodyWallet.Mood.Revert);
         vm.expectEmit(address(market));
         emit IJobMarket.Withdrawn(address(wallet), NATIVE, STRANGER, BOUNTY - FEE);
-        wallet.act(abi.encodeCall(IJobMarket.withdraw, (NATIVE, STRANGER)));
+        wallet.act(abi.encodeCall(IJobMarket.withdraw, (NATIVE, STRANGER, BOUNTY - FEE)));
         vm.assertEq(STRANGER.balance, BOUNTY - FEE, "withdrawn");
-        vm.assertEq(market.credit(address(wallet), NATIVE), 0, "credit");
+        vm.assertEq(market.balance(address(wallet), NATIVE), 0, "balance");
         vm.assertEq(address(market).balance, 0, "escrow");
     }
 
     function test_withdraw_refusesWithoutCreditOrRecipient() public {
         _settleForWallet(MoodyWallet.Mood.Revert);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.NothingToWithdraw.selector, STRANGER, NATIVE));
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobMarket.InsufficientBalance.selector, STRANGER, NATIVE, 0, 1)
+        );
         vm.prank(STRANGER);
-        market.withdraw(NATIVE, STRANGER);
+        market.withdraw(NATIVE, STRANGER, 1);
         _withdrawFails(
             address(token),
             STRANGER,
-            abi.encodeWithSelector(IJobMarket.NothingToWithdraw.selector, address(wallet), address(token))
+            abi.encodeWithSelector(
+                IJobMarket.InsufficientBalance.selector,
+                address(wallet),
+                address(token),
+                0,
+                uint256(BOUNTY - FEE)
+            )
         );
         _withdrawFails(
             NATIVE, address(0), abi.encodeWithSelector(IJobMarket.InvalidRecipient.selector, address(0))
@@ -206,14 +214,14 @@ contract HostileTest is Base {
             address(wallet),
             abi.encodeWithSelector(IJobMarket.WithdrawFailed.selector, NATIVE, address(wallet), BOUNTY - FEE)
         );
-        vm.assertEq(market.credit(address(wallet), NATIVE), BOUNTY - FEE, "credit");
+        vm.assertEq(market.balance(address(wallet), NATIVE), BOUNTY - FEE, "balance");
     }
 
     /* TOKENS */
 
     function test_silentTokensWork() public {
         address silent = address(new SilentToken());
-        IJobMarket.Terms memory t = _approvedTokenTerms(silent);
+        IJobMarket.Terms memory t = _tokenTerms(silent);
         _openAndAssign(t);
         _settle(t, NODE_KEY, 1);
         _assertBalances(silent, 0, BOUNTY - FEE, FEE, 0);
@@ -221,7 +229,7 @@ contract HostileTest is Base {
 
     function test_tokensThatKeepAShareAreRefused() public {
         FeeOnTransferToken greedy = new FeeOnTransferToken();
-        IJobMarket.Terms memory t = _approvedTokenTerms(address(greedy));
+        IJobMarket.Terms memory t = _tokenTerms(address(greedy));
         _fund(t);
         _openFails(
             t,
@@ -237,7 +245,7 @@ contract HostileTest is Base {
 
     function test_tokensThatSayFalseAreRefused() public {
         FalseToken liar = new FalseToken();
-        IJobMarket.Terms memory t = _approvedTokenTerms(address(liar));
+        IJobMarket.Terms memory t = _tokenTerms(address(liar));
         _fund(t);
         liar.setBlocked(SUBMITTER, true);
         _openFails(
@@ -269,12 +277,12 @@ contract HostileTest is Base {
 
     function test_blockedReceiversBlockNobody() public {
         FalseToken blocking = new FalseToken();
-        IJobMarket.Terms memory t = _approvedTokenTerms(address(blocking));
+        IJobMarket.Terms memory t = _tokenTerms(address(blocking));
         _openAndAssign(t);
         blocking.setBlocked(PROVIDER, true);
         _settle(t, NODE_KEY, 1);
         _assertBalances(address(blocking), 0, 0, FEE, BOUNTY - FEE);
-        vm.assertEq(market.credit(PROVIDER, address(blocking)), BOUNTY - FEE, "credit");
+        vm.assertEq(market.balance(PROVIDER, address(blocking)), BOUNTY - FEE, "balance");
 
         vm.expectRevert(
             abi.encodeWithSelector(
@@ -282,19 +290,19 @@ contract HostileTest is Base {
             )
         );
         vm.prank(PROVIDER);
-        market.withdraw(address(blocking), PROVIDER);
+        market.withdraw(address(blocking), PROVIDER, BOUNTY - FEE);
 
         vm.prank(PROVIDER);
-        market.withdraw(address(blocking), NODE);
+        market.withdraw(address(blocking), NODE, BOUNTY - FEE);
         vm.assertEq(blocking.balanceOf(NODE), BOUNTY - FEE, "withdrawn");
-        vm.assertEq(market.credit(PROVIDER, address(blocking)), 0, "credit");
+        vm.assertEq(market.balance(PROVIDER, address(blocking)), 0, "balance");
     }
 
     /// @dev Whatever a token does at payment, the job ends, the call stays cheap, and the money is a credit.
     function test_tokensThatMisbehaveAtPayment() public {
         for (uint8 mood = 1; mood <= uint8(type(MoodyToken.Mood).max); ++mood) {
             MoodyToken moody = new MoodyToken();
-            IJobMarket.Terms memory t = _approvedTokenTerms(address(moody));
+            IJobMarket.Terms memory t = _tokenTerms(address(moody));
             bytes32 id = _openAndAssign(t);
             moody.setMood(MoodyToken.Mood(mood));
             IJobMarket.Signature memory s = _signResult(NODE_KEY, id, 1);
@@ -304,11 +312,11 @@ contract HostileTest is Base {
             vm.assertLe(before - gasleft(), 600_000, "gas");
 
             _assertState(id, IJobMarket.State.Paid);
-            vm.assertEq(market.credit(PROVIDER, address(moody)), BOUNTY - FEE, "provider's credit");
-            vm.assertEq(market.credit(SCHEDULER, address(moody)), FEE, "scheduler's credit");
+            vm.assertEq(market.balance(PROVIDER, address(moody)), BOUNTY - FEE, "provider's balance");
+            vm.assertEq(market.balance(SCHEDULER, address(moody)), FEE, "scheduler's balance");
             moody.setMood(MoodyToken.Mood.Calm);
             vm.prank(PROVIDER);
-            market.withdraw(address(moody), PROVIDER);
+            market.withdraw(address(moody), PROVIDER, BOUNTY - FEE);
             vm.assertEq(moody.balanceOf(PROVIDER), BOUNTY - FEE, "withdrawn");
             vm.assertEq(moody.balanceOf(address(market)), FEE, "escrow");
         }
@@ -320,7 +328,7 @@ contract HostileTest is Base {
         vm.etch(address(token), "");
         _settle(t, NODE_KEY, 1);
         _assertState(id, IJobMarket.State.Paid);
-        vm.assertEq(market.credit(PROVIDER, address(token)), BOUNTY - FEE, "credit");
+        vm.assertEq(market.balance(PROVIDER, address(token)), BOUNTY - FEE, "balance");
     }
 
     function test_oneDepositIsNotCountedTwice() public {
@@ -362,12 +370,7 @@ contract HostileTest is Base {
 
     function _withdrawFails(address token_, address to, bytes memory error_) private {
         vm.expectRevert(error_);
-        wallet.act(abi.encodeCall(IJobMarket.withdraw, (token_, to)));
-    }
-
-    function _approvedTokenTerms(address token_) private returns (IJobMarket.Terms memory) {
-        _approve(PROVIDER, token_);
-        return _tokenTerms(token_);
+        wallet.act(abi.encodeCall(IJobMarket.withdraw, (token_, to, BOUNTY - FEE)));
     }
 
     function _openFails(IJobMarket.Terms memory t, bytes memory error_) private {

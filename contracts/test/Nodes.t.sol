@@ -96,22 +96,24 @@ contract NodesTest is Base {
         _assertNode(NODE, PROVIDER, false);
     }
 
-    function test_approval_isPerSchedulerAndToken() public {
+    /// @dev A scheduler is approved for all the provider's nodes, and limited in each token by itself.
+    function test_approval_isPerSchedulerAndItsLimitPerToken() public {
         vm.expectEmit(address(market));
         emit IJobMarket.SchedulerApproved(STRANGER, SCHEDULER, address(token), 7);
         vm.prank(STRANGER);
         market.approveScheduler(SCHEDULER, address(token), 7);
-        _assertApproval(STRANGER, SCHEDULER, address(token), true, 7);
-        _assertApproval(STRANGER, SCHEDULER, NATIVE, false, 0);
-        _assertApproval(STRANGER, STRANGER, address(token), false, 0);
-        _assertApproval(SCHEDULER, STRANGER, address(token), false, 0);
+        _assertApproval(STRANGER, SCHEDULER, address(token), true, 7, 0);
+        _assertApproval(STRANGER, SCHEDULER, NATIVE, true, 0, 0);
+        _assertApproval(STRANGER, STRANGER, address(token), false, 0, 0);
+        _assertApproval(SCHEDULER, STRANGER, address(token), false, 0, 0);
 
         vm.expectEmit(address(market));
-        emit IJobMarket.SchedulerDisapproved(STRANGER, SCHEDULER, address(token));
+        emit IJobMarket.SchedulerDisapproved(STRANGER, SCHEDULER);
         vm.prank(STRANGER);
-        market.disapproveScheduler(SCHEDULER, address(token));
-        _assertApproval(STRANGER, SCHEDULER, address(token), false, 0);
-        _assertApproval(PROVIDER, SCHEDULER, address(token), true, 0);
+        market.disapproveScheduler(SCHEDULER);
+        _assertApproval(STRANGER, SCHEDULER, address(token), false, 7, 0);
+        _assertApproval(STRANGER, SCHEDULER, NATIVE, false, 0, 0);
+        _assertApproval(PROVIDER, SCHEDULER, address(token), true, 0, 0);
     }
 
     /// @dev Wallets and explorers read the domain from here (ERC-5267).
@@ -135,17 +137,5 @@ contract NodesTest is Base {
         (address provider_, bool revoked_) = market.node(node);
         vm.assertEq(provider_, provider, "provider");
         vm.assertTrue(revoked_ == revoked, "revoked");
-    }
-
-    function _assertApproval(
-        address provider,
-        address scheduler,
-        address token_,
-        bool approved,
-        uint128 limit
-    ) private view {
-        (bool approved_, uint128 limit_) = market.approval(provider, scheduler, token_);
-        vm.assertTrue(approved_ == approved, "approved");
-        vm.assertEq(limit_, limit, "bond limit");
     }
 }

@@ -109,7 +109,7 @@ contract SettleTest is Base {
         vm.prank(PROVIDER);
         market.revoke(NODE);
         vm.prank(PROVIDER);
-        market.disapproveScheduler(SCHEDULER, NATIVE);
+        market.disapproveScheduler(SCHEDULER);
         _settle(t, NODE_KEY, 1);
         _assertBalances(NATIVE, 0, BOUNTY - FEE, FEE, 0);
     }
@@ -130,7 +130,7 @@ contract SettleTest is Base {
         _resultFails(t, RECEIPT, _signResult(OTHER_NODE_KEY, id, 1));
 
         vm.warp(START + t.leaseSeconds + 1);
-        _assign(t, OTHER_NODE, 2);
+        _assignWithTerms(t, OTHER_NODE_KEY, 2);
         _resultFails(t, RECEIPT, _signResult(NODE_KEY, id, 1));
         _resultFails(t, RECEIPT, _signResult(NODE_KEY, id, 2));
 

@@ -1,6 +1,7 @@
 //! Bindings of the contracts, from `contracts/abi/`, and the terms as the contract takes them.
 
 use crate::api::EscrowState;
+use crate::order::Order;
 use crate::signing::CompactSignature;
 use crate::terms::Terms;
 
@@ -91,6 +92,12 @@ impl From<&IJobMarket::Terms> for Terms {
             spec_hash: crate::ids::SpecHash(terms.specHash),
             salt: terms.salt,
         }
+    }
+}
+
+impl From<&Order> for IJobMarket::Order {
+    fn from(order: &Order) -> Self {
+        Self { root: order.root, epoch: order.epoch, expires: crate::signing::u40(order.expires) }
     }
 }
 

@@ -16,12 +16,15 @@ use crate::store::chain::ReplicaId;
 pub mod chain_rpc;
 pub mod chain_sender;
 pub mod chain_watcher;
+pub mod reconciler;
 mod timer;
 pub mod verifier;
 
 use chain_rpc::{ChainRpc, WrongChain};
 use chain_sender::ChainSender;
 use chain_watcher::ChainWatcher;
+use reconciler::Reconciler;
+use reconciler::rounds::Rounds;
 use timer::Timer;
 use verifier::Verifier;
 
@@ -80,6 +83,15 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
         health: Arc::clone(&app.health),
         now,
     };
+    let rounds = Rounds {
+        reconciler: reconciler(app, Arc::clone(&rpc)),
+        turns: app.turns.clone(),
+        clock: app.clock.clone(),
+        finality_depth: config.chain.finality_depth,
+        every_seconds: config.chain.reconcile_every_seconds,
+        now: head.clone(),
+        before: None,
+    };
     let sender = ChainSender {
         rpc,
         store: Arc::clone(&app.store),
@@ -114,8 +126,20 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
     drivers.spawn(sender.run(stop.clone()));
     drivers.spawn(verifier.run(stop.clone()));
     drivers.spawn(timer.run(stop.clone()));
+    drivers.spawn(rounds.run(stop.clone()));
     drivers.close();
     Ok(drivers)
+}
+
+fn reconciler(app: &App, rpc: Arc<ChainRpc>) -> Reconciler {
+    Reconciler {
+        rpc,
+        store: Arc::clone(&app.store),
+        deployment: app.deployment.clone(),
+        scheduler: app.scheduler,
+        log_blocks_max: app.config.chain.log_blocks_max,
+        tokens: app.config.chain.tokens.clone(),
+    }
 }
 
 /// The name of this replica: the same after a restart, so that what it leased is still its own. With SQLite there is one.

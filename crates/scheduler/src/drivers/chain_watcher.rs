@@ -36,6 +36,10 @@ const WINDOW_BLOCKS: usize = 64;
 const NODES_MAX: usize = 10_000;
 /// After an error the next look comes later, up to this.
 const RETRY_MS_MAX: u64 = 10_000;
+/// A newest block that is older than this may mean that the endpoint has lost the others: the endpoints are compared.
+const STALE_SECONDS: u64 = 15;
+/// No chain's clock is further ahead of ours than this: the market's clock follows the chain's, and never goes back.
+const AHEAD_SECONDS_MAX: u64 = 10 * 365 * 86_400;
 
 /// Why a step of the watcher or the sender could not be finished. It is taken again.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +120,12 @@ impl ChainWatcher {
                     }
                 }
             }
-            let wait_ms = match self.step().await {
+            // A step can be cut off anywhere: what it had not done is done after the next start.
+            let outcome = tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = self.step() => outcome,
+            };
+            let wait_ms = match outcome {
                 Ok(()) => {
                     failures = 0;
                     if let Some(now) = *self.now.borrow() {
@@ -143,14 +152,36 @@ impl ChainWatcher {
 
     /// Looks once: at the newest block, and at the events that have become final with it.
     pub async fn step(&self) -> Result<(), ChainError> {
-        let head = self.rpc.head().await?;
-        self.clock.see_block(head.timestamp_s);
-        self.follow(head).await?;
+        let head = self.newest().await?;
+        let wall_s = self.clock.wall().unix_seconds();
+        if head.timestamp_s > wall_s.saturating_add(AHEAD_SECONDS_MAX) {
+            return Err(CallError::Inconsistent("its newest block is from a far future").into());
+        }
+        if self.follow(head).await? {
+            self.clock.see_block(head.timestamp_s);
+        }
         self.read_events(head.block.number).await
     }
 
-    /// Brings the window up to `head`.
-    async fn follow(&self, head: Head) -> Result<(), ChainError> {
+    /// The newest block of the endpoint that is asked, or of another one if that one has fallen behind.
+    async fn newest(&self) -> Result<Head, ChainError> {
+        let head = self.rpc.head().await?;
+        let seen = self.now.borrow().map_or(0, |now| now.head.block.number);
+        let is_stale =
+            head.timestamp_s.saturating_add(STALE_SECONDS) < self.clock.wall().unix_seconds();
+        let head = if head.block.number < seen || is_stale {
+            self.rpc.prefer_furthest().await.unwrap_or(head)
+        } else {
+            head
+        };
+        let behind = seen.saturating_sub(head.block.number);
+        metrics::gauge!("gristmill_chain_behind_blocks").set(behind as f64);
+        metrics::gauge!("gristmill_chain_head_timestamp_seconds").set(head.timestamp_s as f64);
+        Ok(head)
+    }
+
+    /// Brings the window up to `head`; false where that is older than everything in it.
+    async fn follow(&self, head: Head) -> Result<bool, ChainError> {
         let window = store::read(&self.store, |rows| rows.chain_window()).await?;
         let known: HashMap<u64, B256> =
             window.iter().map(|block| (block.number, block.hash)).collect();
@@ -159,7 +190,18 @@ impl ChainWatcher {
             if self.now.borrow().is_none() {
                 self.publish(head, 0);
             }
-            return Ok(());
+            return Ok(true);
+        }
+        if let Some(oldest) = window.first()
+            && head.block.number < oldest.number
+        {
+            // So far back nothing is replaced: the endpoint has stopped, or begins anew.
+            tracing::warn!(
+                number = head.block.number,
+                oldest = oldest.number,
+                "the RPC endpoint is far behind what it, or another one, has shown before"
+            );
+            return Ok(false);
         }
         let (fresh, common) = self.link(head, &window, &known).await?;
         let replaced = window.last().is_some_and(|last| last.number > common.number);
@@ -193,7 +235,7 @@ impl ChainWatcher {
             metrics::counter!("gristmill_chain_reorgs_total").increment(1);
         }
         self.publish(head, u64::from(replaced));
-        Ok(())
+        Ok(true)
     }
 
     fn publish(&self, head: Head, reorgs: u64) {
@@ -224,6 +266,10 @@ impl ChainWatcher {
                 return Ok((fresh, below));
             }
             let header = self.rpc.header_of(parent).await?.ok_or(ChainError::Moved)?;
+            if header.block.number != below.number {
+                let problem = "a block's parent does not have the number before it";
+                return Err(CallError::Inconsistent(problem).into());
+            }
             fresh.push(header.block);
             parent = header.parent;
             number = header.block.number;
@@ -232,7 +278,9 @@ impl ChainWatcher {
 
     /// Turns the events of blocks that are final under `head` into commands.
     async fn read_events(&self, head: u64) -> Result<(), ChainError> {
-        let Some(last_final) = (head + 1).checked_sub(self.finality_depth) else { return Ok(()) };
+        let Some(last_final) = head.saturating_add(1).checked_sub(self.finality_depth) else {
+            return Ok(());
+        };
         let mut span = self.log_blocks_max;
         loop {
             let cursor = self.cursor().await?;
@@ -241,23 +289,19 @@ impl ChainWatcher {
                 return Ok(());
             }
             let to = last_final.min(from.saturating_add(span - 1));
-            let before = self.block_at(to).await?;
-            let logs = match self.rpc.logs(from, to).await {
-                Err(CallError::Refused(message)) if to > from => {
-                    tracing::debug!(from, to, message, "asking for the events of fewer blocks");
+            let (block, logs) = match self.rpc.events(from, to).await {
+                Err(error) if error.is_about_size() && to > from => {
+                    tracing::debug!(from, to, %error, "asking for the events of fewer blocks");
                     span = (to - from).div_ceil(2);
                     continue;
                 }
-                logs => logs?,
+                // Events that are read while blocks are replaced could come from either history.
+                answer => answer?.ok_or(ChainError::Moved)?,
             };
-            // Events that are read while blocks are replaced could come from either history.
-            if self.block_at(to).await? != before {
-                return Err(ChainError::Moved);
-            }
             self.apply(&logs).await?;
             let moved = self
                 .turns
-                .write("chain_cursor", move |rows| rows.move_cursor(cursor, before))
+                .write("chain_cursor", move |rows| rows.move_cursor(cursor, block))
                 .await?;
             if !moved {
                 tracing::info!("another replica has moved the chain's cursor");

@@ -1,5 +1,6 @@
 //! From intents to calls of the contract, and from the contract's refusals back to what they mean for an intent.
 
+use alloy::primitives::Address;
 use alloy::primitives::aliases::U40;
 use alloy::sol_types::{SolCall, SolInterface};
 use gristmill_market::effect::IntentAction;
@@ -9,6 +10,7 @@ use gristmill_protocol::api::IntentKind;
 use gristmill_protocol::contracts::IJobMarket;
 use gristmill_protocol::contracts::JobMarket::{self, JobMarketErrors};
 use gristmill_protocol::money::Amount;
+use gristmill_protocol::signing::u40;
 
 use crate::drivers::chain_rpc::Revert;
 
@@ -29,8 +31,8 @@ pub enum Refusal {
 pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
     let t = IJobMarket::Terms::from(&job.terms);
     match action {
-        // Jobs are posted without an order, so none is opened by one.
-        IntentAction::Open | IntentAction::OpenAndAssign { .. } => Vec::new(),
+        IntentAction::Open => open(job, Address::ZERO),
+        IntentAction::OpenAndAssign { node, .. } => open(job, node.0),
         // An open job without a bond can do without its terms, for a third of the price of calldata.
         IntentAction::Assign { attempt, node, .. }
             if job.terms.bond == Amount::ZERO && !matches!(job.escrow, Escrow::Assigned { .. }) =>
@@ -43,8 +45,12 @@ pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
                 node: node.0,
                 attempt: attempt.0,
                 expires: acceptance
-                    .map_or(U40::ZERO, |it| U40::try_from(it.expires).unwrap_or(U40::MAX)),
-                acceptance: acceptance.map_or_else(Default::default, |it| (&it.signature).into()),
+                    .as_ref()
+                    .map_or(U40::ZERO, |acceptance| u40(acceptance.expires)),
+                acceptance: acceptance
+                    .as_ref()
+                    .map(|acceptance| IJobMarket::Signature::from(&acceptance.signature))
+                    .unwrap_or_default(),
             },
         }
         .abi_encode(),
@@ -60,6 +66,27 @@ pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
         IntentAction::Claim { .. } => JobMarket::claimCall { t }.abi_encode(),
         IntentAction::Refund => JobMarket::refundCall { t }.abi_encode(),
     }
+}
+
+/// Opens a prepaid job by its order, and assigns it where a node is named. Without an order, which a prepaid job has until
+/// it is open, the contract refuses.
+fn open(job: &Job, node: Address) -> Vec<u8> {
+    let (order, signature, proof) = match &job.funding {
+        Some(funding) => (
+            IJobMarket::Order::from(&funding.order),
+            funding.signature.0.clone(),
+            funding.path.siblings.clone(),
+        ),
+        None => Default::default(),
+    };
+    JobMarket::openManyCall {
+        openings: vec![IJobMarket::Opening { terms: (&job.terms).into(), node }],
+        order,
+        signature: signature.into(),
+        flags: vec![false; proof.len()],
+        proof,
+    }
+    .abi_encode()
 }
 
 /// What it means that the contract refuses a call of this kind when its clock says `now_s`.

@@ -68,6 +68,19 @@ impl ChainTables {
         &mut self.intents[index(id.0)]
     }
 
+    /// What of a job counts as done: see [`ReconcileReads`](crate::store::reconcile::ReconcileReads).
+    pub(super) fn final_intents(&self, job: JobId, until: u64) -> Vec<Intent> {
+        let is_done = |entry: &&IntentEntry| {
+            let tx = entry.tx.map(|id| self.tx(id));
+            let inclusion = tx.filter(|tx| tx.state == TxState::Final).and_then(|tx| tx.inclusion);
+            entry.row.intent.job == job
+                && entry.row.failure.is_none()
+                && inclusion
+                    .is_some_and(|inclusion| inclusion.success && inclusion.block.number <= until)
+        };
+        self.intents.iter().filter(is_done).map(|entry| entry.row.intent.clone()).collect()
+    }
+
     fn turn_back(tx: &mut TxRow) {
         tx.state = TxState::Sent;
         tx.inclusion = None;
