@@ -4,7 +4,7 @@
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gristmill/target
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test up down lint fmt generate setup
+.PHONY: help demo test up down lint fmt gas generate setup
 
 help: ## Show this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ lint: ## Check formatting, lints, docs, generated files and forbidden imports.
 fmt: ## Format everything.
 	cargo fmt --all
 	cd contracts && npm run --silent fmt
+
+gas: ## Measure what a job costs on the chain; the last line is JSON.
+	@scripts/setup.sh
+	@cargo xtask gas
 
 generate: ## Write every generated file again.
 	cargo xtask generate

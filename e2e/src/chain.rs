@@ -20,8 +20,8 @@ use crate::keys::Party;
 use crate::process::{Lifetime, Process};
 use crate::wait_for;
 
-/// U2U's fakenet. The ids of its public chains, 39 and 2484, are never used here, so that no signature made on this
-/// machine is valid there.
+/// U2U's fakenet. No market ever runs under the ids of its public chains, 39 and 2484, so that no signature made on
+/// this machine is valid there.
 pub const CHAIN_ID: u64 = 4439;
 
 pub struct Chain {
@@ -37,40 +37,7 @@ impl Chain {
     /// # Errors
     /// Where anvil does not start or the deployment fails.
     pub async fn start(folder: &Path, port: u16, lifetime: Lifetime) -> Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let anvil = crate::root().join("contracts/node_modules/.bin/anvil");
-        ensure!(anvil.exists(), "anvil is not installed: run scripts/setup.sh");
-        let (port_text, chain_id) = (port.to_string(), CHAIN_ID.to_string());
-        let arguments = [
-            "--host",
-            "127.0.0.1",
-            "--port",
-            &port_text,
-            "--chain-id",
-            &chain_id,
-            "--hardfork",
-            "london",
-            "--gas-limit",
-            "20500000",
-            "--block-time",
-            "1",
-            "--mnemonic",
-            crate::keys::MNEMONIC,
-            "--quiet",
-        ]
-        .map(OsStr::new);
-        let log = folder.join("logs/chain.log");
-        let mut process = Process::start("anvil", &anvil, &arguments, &[], &log, lifetime)?;
-        let rpc_url = format!("http://127.0.0.1:{port}");
-        let provider = ProviderBuilder::new().connect_http(rpc_url.parse()?);
-        wait_for("the chain to answer", Duration::from_secs(30), async || {
-            if let Err(error) = process.check_running() {
-                return Some(Err(error));
-            }
-            provider.get_chain_id().await.ok().map(Ok)
-        })
-        .await??;
-
+        let (process, rpc_url) = anvil(folder, port, CHAIN_ID, "london", lifetime).await?;
         let deployment = deploy(&rpc_url).await?;
         let deployment_path = folder.join("deployment.json");
         std::fs::write(&deployment_path, serde_json::to_string_pretty(&deployment)? + "\n")?;
@@ -201,6 +168,53 @@ impl Chain {
         let _: serde_json::Value = provider.raw_request("evm_mine".into(), ()).await?;
         Ok(())
     }
+}
+
+/// Starts anvil with a block a second and anvil's own mnemonic, and waits until it answers at the URL that it returns.
+///
+/// # Errors
+/// Where it does not start.
+pub async fn anvil(
+    folder: &Path,
+    port: u16,
+    chain_id: u64,
+    hardfork: &str,
+    lifetime: Lifetime,
+) -> Result<(Process, String)> {
+    std::fs::create_dir_all(folder)?;
+    let anvil = crate::root().join("contracts/node_modules/.bin/anvil");
+    ensure!(anvil.exists(), "anvil is not installed: run scripts/setup.sh");
+    let (port_text, chain_id) = (port.to_string(), chain_id.to_string());
+    let arguments = [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port_text,
+        "--chain-id",
+        &chain_id,
+        "--hardfork",
+        hardfork,
+        "--gas-limit",
+        "20500000",
+        "--block-time",
+        "1",
+        "--mnemonic",
+        crate::keys::MNEMONIC,
+        "--quiet",
+    ]
+    .map(OsStr::new);
+    let log = folder.join("logs/chain.log");
+    let mut process = Process::start("anvil", &anvil, &arguments, &[], &log, lifetime)?;
+    let rpc_url = format!("http://127.0.0.1:{port}");
+    let provider = ProviderBuilder::new().connect_http(rpc_url.parse()?);
+    wait_for("the chain to answer", Duration::from_secs(30), async || {
+        if let Err(error) = process.check_running() {
+            return Some(Err(error));
+        }
+        provider.get_chain_id().await.ok().map(Ok)
+    })
+    .await??;
+    Ok((process, rpc_url))
 }
 
 /// The contract's own reason for refusing a call.

@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
+use gristmill_e2e::chain::CHAIN_ID;
 use gristmill_e2e::guest::Guest;
-use gristmill_e2e::keys::Party;
+use gristmill_e2e::keys::{PASSWORD, Party};
 use gristmill_e2e::market::{Market, Settings};
 use gristmill_e2e::process::{Lifetime, binary};
+use gristmill_protocol::deployment::Deployment;
 
 /// The blocks of shell of a guide, as one script. (Blocks of text are for the reader only.)
 fn script(guide: &str) -> String {
@@ -30,6 +34,11 @@ fn script(guide: &str) -> String {
     script
 }
 
+fn write(path: &Path, text: &str, mode: u32) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_in_the_guides_works() {
     let folder = tempfile::tempdir().unwrap();
@@ -45,6 +54,14 @@ async fn every_command_in_the_guides_works() {
         folder.path().join("examples"),
     )
     .unwrap();
+    // What an operator deploys goes to a folder of its own too, and `cargo xtask` is the binary that was built already.
+    std::fs::create_dir(folder.path().join("deployments")).unwrap();
+    let password = folder.path().join("password");
+    write(&password, PASSWORD, 0o600);
+    let shims = folder.path().join("shims");
+    std::fs::create_dir(&shims).unwrap();
+    write(&shims.join("cargo"), "#!/bin/sh\nshift\nexec gristmill-xtask \"$@\"\n", 0o755);
+    let path = format!("{}:{path}", shims.display());
     let environment = market.cli(Party::Submitter).unwrap().environment();
     for guide in ["submitter.md", "provider.md", "operator.md"] {
         let script = script(guide);
@@ -54,10 +71,17 @@ async fn every_command_in_the_guides_works() {
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("PATH", &path)
             .env("DIGITS_WASM", &wasm)
+            .env("GRISTMILL_SCHEDULER_CONFIG", market.scheduler.config_path())
+            .env("GRISTMILL_SCHEDULER_KEYSTORE_PASSWORD", PASSWORD)
+            .env("CHAIN", CHAIN_ID.to_string())
+            .env("PASSWORD_FILE", &password)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{guide} stopped at its last command:\n{said}");
     }
     assert!(folder.path().join("digits-result/metrics.json").is_file());
+    let deployed = folder.path().join(format!("deployments/{CHAIN_ID}.json"));
+    let deployed = Deployment::read(&deployed).unwrap();
+    assert_ne!(deployed.contract, market.chain.deployment.contract, "a contract of its own");
 }

@@ -49,6 +49,16 @@ pub struct Info {
     pub strategy: Strategy,
     /// Bytes of one upload of content.
     pub content_bytes_max: u64,
+    /// Set while this scheduler signs nothing, because contract, events and its database differ. A person looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payouts_stopped: Option<PayoutsStopped>,
+}
+
+/// Why a scheduler neither assigns nor pays now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PayoutsStopped {
+    pub since_ms: Timestamp,
+    pub reason: String,
 }
 
 // ---- signing in ----

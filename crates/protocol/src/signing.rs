@@ -57,7 +57,9 @@ pub struct Domain {
 }
 
 impl Domain {
-    fn eip712(&self) -> Eip712Domain {
+    /// As the contract has it: its name and version too.
+    #[must_use]
+    pub fn eip712(&self) -> Eip712Domain {
         Eip712Domain::new(
             Some("Gristmill".into()),
             Some("1".into()),
@@ -160,7 +162,8 @@ impl Domain {
 }
 
 /// Seconds as the contract's `uint40`. Larger values have no meaning on chain; they saturate, and `open` refuses them.
-pub(crate) fn u40(seconds: u64) -> U40 {
+#[must_use]
+pub fn u40(seconds: u64) -> U40 {
     U40::try_from(seconds).unwrap_or(U40::MAX)
 }
 

@@ -47,6 +47,8 @@ pub struct Temper {
     pub lies: u64,
     /// Publishes a result that was rejected.
     pub greedy: bool,
+    /// Publishes every result at once.
+    pub eager: bool,
     /// Gives work back for reasons of its own.
     pub flaky: u64,
     /// Does not sign releases when told to stop.
@@ -63,6 +65,7 @@ impl Temper {
         fails: 0,
         lies: 0,
         greedy: false,
+        eager: false,
         flaky: 0,
         stubborn: false,
         shy: 0,
@@ -300,7 +303,8 @@ impl Agent {
         let ours = slot.node == id && slot.attempt == attempt.0;
         match slot.state {
             EscrowState::Assigned if ours => {
-                if now_s + 120 >= terms.deadline && now_s <= terms.deadline && !wait {
+                let time = self.temper.eager || now_s + 120 >= terms.deadline;
+                if time && now_s <= terms.deadline && !wait {
                     work.sent_on_chain_at = now;
                     let receipt_hash = receipt.hash();
                     let message = Message::Result { job_id, attempt, node: id, receipt_hash };

@@ -340,6 +340,7 @@ impl Book {
                 entry.at = match ruling {
                     Ruling::Pay | Ruling::Refund => Place::Ruled { provider, by, ruling },
                     Ruling::Reopen => {
+                        entry.settled = false;
                         moves.give(by, terms.token, terms.dispute_bond.0);
                         after_loss(&terms, provider)
                     }

@@ -14,6 +14,9 @@ use crate::random::Random;
 /// Blocks that can be undone.
 pub const FINALITY_BLOCKS: u64 = 3;
 
+/// Old calls that are kept.
+const PAST_MAX: usize = 64;
+
 pub type TxId = u64;
 
 #[derive(Clone, Debug)]
@@ -75,6 +78,8 @@ pub struct Chain {
     time_s: u64,
     pub reorgs: u64,
     pub dropped: u64,
+    /// Calls that succeeded, with their callers: for replays.
+    pub past: Vec<(Address, Rc<Call>)>,
     /// Transactions whose nonce another one has used.
     pub void: u64,
     pub calls: u64,
@@ -97,6 +102,7 @@ impl Chain {
             time_s: 0,
             reorgs: 0,
             dropped: 0,
+            past: Vec::new(),
             void: 0,
             calls: 0,
             reverted: 0,
@@ -222,21 +228,27 @@ impl Chain {
         if let Some(nonce) = nonce {
             state.nonces.insert(*from, nonce + 1);
         }
-        let before = state.contract.clone();
-        let outcome = state.contract.execute(*from, call, *value, self.time_s);
         self.calls += 1;
-        match &outcome {
-            Ok(events) => {
-                let seen = Seen { caller: *from, call, events, now: self.time_s };
-                state.book.audit(&seen, &before, &state.contract)?;
-                for event in events {
+        let outcome = match state.contract.after(*from, call, *value, self.time_s) {
+            Ok((after, events)) => {
+                if self.past.len() < PAST_MAX && is_signed(call) {
+                    self.past.push((*from, Rc::clone(call)));
+                }
+                let seen = Seen { caller: *from, call, events: &events, now: self.time_s };
+                state.book.audit(&seen, &state.contract, &after)?;
+                state.contract = after;
+                for event in &events {
                     let log_index = u32::try_from(block.logs.len()).unwrap_or(u32::MAX);
                     let position = ChainPosition { block: self.head, log_index };
                     block.logs.push(Logged { position, at_s: self.time_s, event: event.clone() });
                 }
+                Ok(events)
             }
-            Err(_) => self.reverted += 1,
-        }
+            Err(revert) => {
+                self.reverted += 1;
+                Err(revert)
+            }
+        };
         self.fates.insert(*id, Fate::Mined);
         block.transactions.push((transaction, Rc::new(outcome)));
         Ok(())
@@ -272,6 +284,18 @@ impl Chain {
         }
         self.reorgs += 1;
     }
+}
+
+/// Whether the call carries what a node has signed: anybody can send such a call again.
+fn is_signed(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Settle { .. }
+            | Call::SettleMany { .. }
+            | Call::Publish { .. }
+            | Call::Renew { .. }
+            | Call::Release { .. }
+    )
 }
 
 /// The coin that a careful caller sends with a call.

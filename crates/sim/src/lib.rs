@@ -36,6 +36,13 @@ pub fn run(seed: u64, plant: Option<Plant>, traced: bool) -> History {
     History { stats, trace, violation: outcome.err() }
 }
 
+/// The first of the seeds in which somebody notices the planted bug, and what is noticed.
+#[must_use]
+pub fn find(plant: Plant, first: u64, count: u64) -> Option<(u64, String)> {
+    (first..first.saturating_add(count))
+        .find_map(|seed| run(seed, Some(plant), false).violation.map(|violation| (seed, violation)))
+}
+
 /// Lives through the seeds `first` to `first + count − 1` on all cores. Ends early when `stop_at_first` and one fails.
 #[must_use]
 pub fn run_many(

@@ -21,7 +21,7 @@ pub(crate) fn any(plan: &Plan, town: &Town) -> (Address, Option<Call>) {
     let agent = &town.agents[random.index(town.agents.len())];
     let forged = CompactSignature([7; 64]);
     let (job_id, attempt) = (plan.id, AttemptNumber(slot.attempt));
-    match random.below(14) {
+    match random.below(21) {
         // A result that nobody has signed.
         0 => {
             let settlement =
@@ -56,11 +56,11 @@ pub(crate) fn any(plan: &Plan, town: &Town) -> (Address, Option<Call>) {
             (by, Some(Call::Rule { terms, ruling }))
         }
         7 => (terms.scheduler, Some(Call::Dispute { terms })),
-        // The order of another epoch, or one that nobody has signed.
-        8 => {
+        // An order by anybody: as it was signed, perhaps revoked since, or for another epoch.
+        8 | 17..20 => {
             let call = plan.funding.as_ref().map(|funding| {
                 let mut order = funding.order;
-                if random.percent(50) {
+                if random.percent(30) {
                     order.epoch += 1;
                 }
                 let openings = vec![Opening { terms, node: None }];
@@ -88,6 +88,14 @@ pub(crate) fn any(plan: &Plan, town: &Town) -> (Address, Option<Call>) {
             (provider, Some(call))
         }
         12 => (agent.id.0, Some(Call::Release { terms, signature: forged })),
+        // What was signed once is sent again.
+        13..17 => {
+            let past = &town.chain.past;
+            match past.get(random.index(past.len())) {
+                Some((from, call)) => (*from, Some(call.as_ref().clone())),
+                None => (STRANGER, None),
+            }
+        }
         // A result of an older attempt, or of another node.
         _ => {
             let receipt_hash = ReceiptHash::default();

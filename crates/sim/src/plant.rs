@@ -57,7 +57,6 @@ plants! {
     WrongNumber, "wrong-number", "an assignment is sent with the number of the one before";
     NoReplacement, "no-replacement", "the sender never sends again what was dropped";
     BlindSender, "blind-sender", "the sender does not notice that its nonce was used from outside";
-    SilentSkip, "silent-skip", "the sender takes what a batch has skipped, or what has reverted, for done";
     UnheardNode, "unheard-node", "the scheduler loses the acceptances of nodes";
     LostRuling, "lost-ruling", "the watcher skips rulings";
     LooseTimer, "loose-timer", "the market forgets when to look again at a job that is settling";

@@ -53,7 +53,7 @@ pub fn build(seed: u64, plant: Option<Plant>) -> Town {
     let mills = 1 + random.index(SCHEDULERS.len());
     let money = if random.percent(60) { COIN } else { TOKEN };
     let mut agents: Vec<Agent> =
-        (0..random.between(2, 4)).map(|index| agent(&mut random, index, happy)).collect();
+        (0..random.between(2, if happy { 4 } else { 6 })).map(|index| agent(&mut random, index, happy)).collect();
     for (index, agent) in agents.iter_mut().enumerate() {
         agent.mill = index % mills;
         agent.scheduler = SCHEDULERS[agent.mill];
@@ -83,7 +83,7 @@ pub fn build(seed: u64, plant: Option<Plant>) -> Town {
     });
     let mut town = Town::new(seed, plant, policies.collect(), Chain::new(contract, book));
     town.chaos = !happy;
-    town.arbiter_rules = if random.percent(60) { 50 } else { 0 };
+    town.arbiter_rules = if random.percent(75) { 60 } else { 0 };
     town.agents = agents;
     town.plans = plans;
     town
@@ -121,7 +121,7 @@ fn prepay(random: &mut Random, plans: &mut [Plan], book: &mut Book, happy: bool)
                 let treason =
                     [Treason::Revoke, Treason::Withdraw, Treason::Forbid][random.index(3)];
                 let at = START.plus_seconds(random.between(5, 900));
-                plan.treason = random.percent(20).then_some((at, treason));
+                plan.treason = random.percent(35).then_some((at, treason));
             }
         }
     }
@@ -162,11 +162,11 @@ fn found(
         let expires = now + 60;
         let signature = sign(node.0, &Message::Enroll { node, provider, expires });
         act(provider, Call::Enroll { node, expires, signature }, 0);
-        let bond_limit = if happy { 10_000 } else { random.between(0, 600).into() };
+        let bond_limit = if happy { 10_000 } else { random.between(100, 1500).into() };
         for token in [COIN, TOKEN] {
             act(provider, Call::ApproveScheduler { scheduler, token, bond_limit }, 0);
         }
-        let amount = if happy { 10_000 } else { random.between(0, 600).into() };
+        let amount = if happy { 10_000 } else { random.between(100, 1500).into() };
         for token in [COIN, TOKEN] {
             let value = if token == COIN { amount } else { 0 };
             act(provider, Call::Deposit { token, amount }, value);
@@ -185,9 +185,10 @@ fn agent(random: &mut Random, index: u64, happy: bool) -> Agent {
             fails: random.below(50),
             lies: random.below(60),
             greedy: random.percent(40),
+            eager: random.percent(15),
             flaky: random.below(3),
             stubborn: random.percent(30),
-            shy: if random.percent(20) { 100 } else { random.below(60) },
+            shy: if random.percent(10) { 100 } else { random.below(40) },
             rash: random.percent(20),
         }
     };
@@ -219,7 +220,11 @@ fn agent(random: &mut Random, index: u64, happy: bool) -> Agent {
             token: COIN,
             max_run_seconds: 3600,
             log_bytes_max: 1 << 20,
-            bond_max: Amount(if happy { 200 } else { 100 * u128::from(random.below(3)) }),
+            bond_max: Amount(if happy || random.percent(60) {
+                200
+            } else {
+                random.below(150).into()
+            }),
         },
         alive: true,
         silent_since: START,
@@ -275,13 +280,17 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
         token: COIN,
         bounty: Amount(u128::from(random.between(500, 2000))),
         fee: Amount(u128::from(random.between(20, 50))),
-        bond: Amount(if random.percent(40) { random.between(50, 200).into() } else { 0 }),
+        bond: Amount(if random.percent(if happy { 40 } else { 60 }) {
+            random.between(50, 200).into()
+        } else {
+            0
+        }),
         dispute_bond: Amount(if random.percent(50) { 30 } else { 0 }),
         deadline: START.unix_seconds() + deadline_in,
         lease_seconds,
         grace_seconds: 60,
         attempt_seconds: lease_seconds.max(3600),
-        hold_seconds: if random.percent(40) { 300 } else { 0 },
+        hold_seconds: if random.percent(if happy { 30 } else { 50 }) { 300 } else { 0 },
         challenge_window: 3600,
         ruling_seconds: 3600,
         spec_hash,
@@ -295,7 +304,7 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
     if !happy {
         plan.cancel_at = random.percent(20).then(|| START.plus_seconds(random.between(1, 900)));
         plan.watches = random.percent(60);
-        plan.disputes = if random.percent(40) { random.between(5, 60) } else { 0 };
+        plan.disputes = if random.percent(60) { random.between(10, 60) } else { 0 };
     }
     plan
 }

@@ -365,7 +365,7 @@ impl Town {
             Event::Crash(index) => {
                 let agent = &mut self.agents[index];
                 (agent.alive, agent.silent_since) = (false, self.now);
-                let most = if self.random.percent(60) { 90_000 } else { 900_000 };
+                let most = if self.random.percent(50) { 90_000 } else { 1_500_000 };
                 let down = self.random.between(5_000, most);
                 self.note(|| format!("node {index} crashes for {down} ms"));
                 self.after_ms(down, Event::Restart(index));

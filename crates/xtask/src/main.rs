@@ -1,7 +1,11 @@
-//! The tool of this repository: checks of the source tree, generated files, every test suite, and the local market.
+//! The tool of this repository: checks of the source tree, generated files, every test suite, the local market, and the
+//! deployment of the contract.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
+mod deploy;
+mod faults;
+mod gas;
 mod generate;
 mod suites;
 mod tidy;
@@ -13,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Checks, generated files, test suites and the local market of this repository.
+/// Checks, generated files, test suites and the local market of this repository, and the deployment of the contract.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -31,6 +35,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measure what a job costs on the chain, and end with one line of JSON.
+    Gas,
     /// Run every test suite, and end with one line that counts them all.
     Test {
         /// Only these suites.
@@ -43,6 +49,10 @@ enum Command {
     Up,
     /// Stop what `up` started.
     Down,
+    /// Put the contract on a chain, and write where it is.
+    Deploy(Box<deploy::DeployArgs>),
+    /// Build a deployed contract again, and compare it with the chain byte for byte.
+    Verify(deploy::VerifyArgs),
 }
 
 #[tokio::main]
@@ -64,10 +74,13 @@ async fn run(root: &Path) -> Result<()> {
     match Arguments::parse().command {
         Command::Tidy => tidy::run(root),
         Command::Generate { check } => generate::run(root, check),
+        Command::Gas => gas::run(root),
         Command::Test { only } => suites::run(root, &only),
         Command::Demo => gristmill_e2e::demo::demo(root).await,
         Command::Up => gristmill_e2e::demo::up(root).await,
         Command::Down => gristmill_e2e::demo::down(root).await,
+        Command::Deploy(args) => deploy::run(root, *args).await,
+        Command::Verify(args) => deploy::verify(root, args).await,
     }
 }
 

@@ -70,7 +70,7 @@ impl Town {
     ) -> Result<Vec<(Command, Asker, Result<Reply, bool>)>, String> {
         let crash = self.chaos && self.random.percent(1);
         let committed = !crash || self.random.percent(50);
-        let seen = self.mills[mill].seen.clone();
+        let seen = (!committed).then(|| self.mills[mill].seen.clone());
         self.hear_heartbeats(mill);
         let mut needs = Needs::default();
         for (command, _) in &batch {
@@ -113,7 +113,7 @@ impl Town {
             }
             check::rows(&self.mills[mill].store, self.chain.settled())?;
             self.plan_timer(mill);
-        } else {
+        } else if let Some(seen) = seen {
             self.mills[mill].seen = seen;
         }
         if crash {
