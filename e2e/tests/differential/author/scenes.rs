@@ -12,6 +12,7 @@ use gristmill_sim::model::{Assignment, COIN, Call, Opening, Settlement, Slot, no
 use super::{Act, Author, BATCH_MAX, Play, Scene, Signed, compact};
 
 pub(super) const OPEN: &[EscrowState] = &[EscrowState::Open];
+const UNHELD: &[EscrowState] = &[EscrowState::Open, EscrowState::None];
 pub(super) const ASSIGNED: &[EscrowState] = &[EscrowState::Assigned];
 pub(super) const DISPUTABLE: &[EscrowState] = &[EscrowState::Held, EscrowState::Published];
 const DISPUTED: &[EscrowState] = &[EscrowState::Disputed];
@@ -36,7 +37,7 @@ impl<'a> Author<'a> {
         (3, OPEN, Self::refund),
         (8, OPEN, Self::assign),
         (8, OPEN, Self::assign_with_terms),
-        (5, OPEN, Self::assign_many),
+        (4, OPEN, Self::assign_many),
         (6, ASSIGNED, Self::call_in),
         (5, ASSIGNED, Self::lapse),
         (8, ASSIGNED, Self::settle),
@@ -59,8 +60,7 @@ impl<'a> Author<'a> {
     // Scenes: the submitter.
 
     pub(super) fn open(&mut self) -> Scene {
-        let terms =
-            if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
+        let terms = if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
         let caller = self.caller(terms.submitter);
         let allowed = terms.bounty.0 <= self.model.allowance(caller, terms.token);
         match self.random.below(10) {
@@ -88,8 +88,7 @@ impl<'a> Author<'a> {
             _ => signed.terms[0].scheduler,
         };
         let jobs: Vec<_> = signed.terms.iter().map(|terms| terms.id(&self.cast.domain)).collect();
-        let chosen: Vec<usize> =
-            (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
+        let chosen: Vec<usize> = (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
         let tree = OrderTree::new(&jobs);
         let paths: Vec<OrderPath> =
             chosen.iter().filter_map(|index| tree.as_ref()?.path(*index)).collect();
@@ -125,7 +124,8 @@ impl<'a> Author<'a> {
         let submitter = self.pick(&self.cast.submitters);
         let token = self.token();
         let known = |terms: &&Terms| (terms.submitter, terms.token) == (submitter, token);
-        let mut terms: Vec<Terms> = self.jobs.iter().map(|(_, terms)| terms).filter(known).copied().collect();
+        let mut terms: Vec<Terms> =
+            self.jobs.iter().map(|(_, terms)| terms).filter(known).copied().collect();
         while terms.len() > 1 || (!terms.is_empty() && self.random.percent(50)) {
             terms.swap_remove(self.random.index(terms.len()));
         }
@@ -152,15 +152,14 @@ impl<'a> Author<'a> {
     }
 
     pub(super) fn cancel(&mut self) -> Scene {
-        let (terms, _) = self.job(&[EscrowState::Open, EscrowState::None]);
+        let (terms, _) = self.job(if self.random.percent(15) { ASSIGNED } else { UNHELD });
         let caller = self.caller(terms.submitter);
         self.plain(caller, Call::Cancel { terms })
     }
 
     pub(super) fn cancel_many(&mut self) -> Scene {
-        let terms: Vec<Terms> = (0..self.random.below(BATCH_MAX))
-            .map(|_| self.job(&[EscrowState::Open, EscrowState::None]).0)
-            .collect();
+        let terms: Vec<Terms> =
+            (0..self.random.below(BATCH_MAX)).map(|_| self.job(UNHELD).0).collect();
         let submitter = terms.first().map_or(self.cast.stranger, |terms| terms.submitter);
         let caller = self.caller(submitter);
         self.plain(caller, Call::CancelMany { terms })
@@ -487,8 +486,11 @@ impl<'a> Author<'a> {
         if self.random.percent(75) {
             let cast = self.cast;
             let payers = [cast.submitters.as_slice(), &cast.submitters, &cast.providers].concat();
-            let caller =
-                if self.random.percent(80) { self.pick(&payers) } else { self.pick(&cast.purses()) };
+            let caller = if self.random.percent(80) {
+                self.pick(&payers)
+            } else {
+                self.pick(&cast.purses())
+            };
             let token = self.pick(&cast.tokens[1..]);
             let amount = u128::from(self.pick(&[0_u64, 100, 5000, 100_000, 100_000]));
             return (caller, Act::Allow { token, amount });
