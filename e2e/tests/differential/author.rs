@@ -124,6 +124,13 @@ impl<'a> Author<'a> {
     }
 
     fn scene(&mut self) -> Scene {
+        // A call-in is over soon.
+        if self.random.percent(25)
+            && self.jobs.iter().any(|(job, _)| self.model.slot(*job).called_in)
+        {
+            let plays: [Play<'a>; 3] = [Self::call_in, Self::renew, Self::lapse];
+            return self.pick(&plays)(self);
+        }
         let beginning = self.written < BEGINNING_STEPS && self.random.percent(80);
         let repertoire =
             if beginning { Self::BEGINNING.as_slice() } else { Self::REPERTOIRE.as_slice() };

@@ -152,7 +152,8 @@ impl<'a> Author<'a> {
     }
 
     pub(super) fn cancel(&mut self) -> Scene {
-        let (terms, _) = self.job(if self.random.percent(15) { ASSIGNED } else { UNHELD });
+        let states = if self.random.percent(15) { ASSIGNED } else { UNHELD };
+        let (terms, _) = self.job(states);
         let caller = self.caller(terms.submitter);
         self.plain(caller, Call::Cancel { terms })
     }
@@ -232,8 +233,19 @@ impl<'a> Author<'a> {
         self.plain(caller, Call::AssignMany { assignments })
     }
 
+    /// A job that somebody holds, often one whose node was called in.
+    fn held_job(&mut self) -> (Terms, Slot) {
+        let slots = self.jobs.iter().map(|(job, terms)| (*terms, self.model.slot(*job)));
+        let called_in: Vec<(Terms, Slot)> = slots.filter(|(_, slot)| slot.called_in).collect();
+        if called_in.is_empty() || self.random.percent(60) {
+            self.job(ASSIGNED)
+        } else {
+            self.pick(&called_in)
+        }
+    }
+
     pub(super) fn call_in(&mut self) -> Scene {
-        let (terms, slot) = self.job(ASSIGNED);
+        let (terms, slot) = self.held_job();
         if self.random.percent(50) {
             self.meet(slot.at + u64::from(terms.lease_seconds / 4), 90);
         } else {
@@ -245,7 +257,7 @@ impl<'a> Author<'a> {
     }
 
     pub(super) fn lapse(&mut self) -> Scene {
-        let (terms, slot) = self.job(ASSIGNED);
+        let (terms, slot) = self.held_job();
         let right = self.pick(&[terms.scheduler, terms.submitter]);
         let caller = self.caller(right);
         let patience = if caller == terms.submitter { terms.grace_seconds } else { 0 };
@@ -303,7 +315,7 @@ impl<'a> Author<'a> {
     // Scenes: the node and its provider.
 
     pub(super) fn renew(&mut self) -> Scene {
-        let (terms, slot) = self.job(ASSIGNED);
+        let (terms, slot) = self.held_job();
         self.meet(slot.lease_end(&terms), 15);
         let grace = u64::from(terms.grace_seconds);
         let issued_at = match self.random.below(8) {
