@@ -9,6 +9,7 @@
 //! shortest history that it finds which still shows it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::too_many_arguments, reason = "the ABI of `permit` has that many")]
 
 mod anvil;
 mod author;

@@ -67,7 +67,10 @@ impl<'a> Author<'a> {
             0..6 if terms.token != COIN && (!allowed || self.random.percent(20)) => {
                 self.plain(caller, Call::OpenWithPermit { terms })
             }
-            6 => (caller, Act::CallWithBadPermit { call: Call::OpenWithPermit { terms } }),
+            6 => {
+                let (call, plain) = (Call::OpenWithPermit { terms }, Call::Open { terms });
+                (caller, Act::CallWithBadPermit { call, plain })
+            }
             _ => {
                 let value = self.value(terms.token, terms.bounty.0);
                 (caller, Act::Call { call: Call::Open { terms }, value })
@@ -281,10 +284,7 @@ impl<'a> Author<'a> {
 
     fn settlement(&mut self) -> Settlement {
         let (terms, slot) = self.job(&[EscrowState::Assigned, EscrowState::Published]);
-        let end = match slot.state {
-            EscrowState::Published => slot.at + u64::from(terms.challenge_window),
-            _ => terms.deadline,
-        };
+        let end = slot.window_end(&terms).unwrap_or(terms.deadline);
         if end < self.now + 3000 {
             self.meet(end, 20);
         }
@@ -415,7 +415,8 @@ impl<'a> Author<'a> {
             0..12 if !allowed => self.plain(caller, Call::DepositWithPermit { token, amount }),
             12..15 => self.plain(caller, Call::DepositWithPermit { token, amount }),
             15 => {
-                (caller, Act::CallWithBadPermit { call: Call::DepositWithPermit { token, amount } })
+                let call = Call::DepositWithPermit { token, amount };
+                (caller, Act::CallWithBadPermit { call, plain: Call::Deposit { token, amount } })
             }
             _ => {
                 let value = self.value(token, amount);
