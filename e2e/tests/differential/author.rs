@@ -83,10 +83,7 @@ pub(crate) fn write(cast: &Cast, seed: u64, start: u64, steps: usize) -> Vec<Ste
 }
 
 /// Does to the model what the step does to the world.
-pub(crate) fn apply(
-    model: &mut Contract,
-    step: &Step,
-) -> Result<Vec<Event>, Revert> {
+pub(crate) fn apply(model: &mut Contract, step: &Step) -> Result<Vec<Event>, Revert> {
     match &step.act {
         Act::Call { call, value } => model.execute(step.caller, call, *value, step.at),
         Act::CallWithBadPermit { call } => {

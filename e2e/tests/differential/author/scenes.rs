@@ -59,8 +59,7 @@ impl<'a> Author<'a> {
     // Scenes: the submitter.
 
     pub(super) fn open(&mut self) -> Scene {
-        let terms =
-            if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
+        let terms = if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
         let caller = self.caller(terms.submitter);
         let allowed = terms.bounty.0 <= self.model.allowance(caller, terms.token);
         match self.random.below(10) {
@@ -88,8 +87,7 @@ impl<'a> Author<'a> {
             _ => signed.terms[0].scheduler,
         };
         let jobs: Vec<_> = signed.terms.iter().map(|terms| terms.id(&self.cast.domain)).collect();
-        let chosen: Vec<usize> =
-            (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
+        let chosen: Vec<usize> = (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
         let tree = OrderTree::new(&jobs);
         let paths: Vec<OrderPath> =
             chosen.iter().filter_map(|index| tree.as_ref()?.path(*index)).collect();
@@ -125,7 +123,8 @@ impl<'a> Author<'a> {
         let submitter = self.pick(&self.cast.submitters);
         let token = self.token();
         let known = |terms: &&Terms| (terms.submitter, terms.token) == (submitter, token);
-        let mut terms: Vec<Terms> = self.jobs.iter().map(|(_, terms)| terms).filter(known).copied().collect();
+        let mut terms: Vec<Terms> =
+            self.jobs.iter().map(|(_, terms)| terms).filter(known).copied().collect();
         while terms.len() > 1 || (!terms.is_empty() && self.random.percent(50)) {
             terms.swap_remove(self.random.index(terms.len()));
         }
@@ -487,8 +486,11 @@ impl<'a> Author<'a> {
         if self.random.percent(75) {
             let cast = self.cast;
             let payers = [cast.submitters.as_slice(), &cast.submitters, &cast.providers].concat();
-            let caller =
-                if self.random.percent(80) { self.pick(&payers) } else { self.pick(&cast.purses()) };
+            let caller = if self.random.percent(80) {
+                self.pick(&payers)
+            } else {
+                self.pick(&cast.purses())
+            };
             let token = self.pick(&cast.tokens[1..]);
             let amount = u128::from(self.pick(&[0_u64, 100, 5000, 100_000, 100_000]));
             return (caller, Act::Allow { token, amount });
