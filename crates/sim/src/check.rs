@@ -6,7 +6,7 @@ use gristmill_market::attempt::Attempt;
 use gristmill_market::effect::IntentAction;
 use gristmill_market::escrow::Escrow;
 use gristmill_market::job::Job;
-use gristmill_market::node::Node;
+use gristmill_market::node::{Node, Standing};
 use gristmill_market::{Changes, World};
 use gristmill_protocol::api::{AttemptState, EscrowState, JobState};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
@@ -257,6 +257,7 @@ fn check_match(world: &World, attempt: &Attempt) -> Result<(), String> {
         && node.offer.price_floor.0 <= job.terms.bounty.0 - job.terms.fee.0
         && node.offer.token == job.terms.token
         && node.offer.bond_max >= job.terms.bond
+        && node.standing == Standing::Good
         && attempt.provider == node.provider;
     if !fits {
         return Err(format!("the job {} went to a node that does not fit", job.id));

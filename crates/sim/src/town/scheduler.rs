@@ -10,8 +10,13 @@ use crate::{check, scenario};
 
 impl Town {
     pub(super) fn register_nodes(&mut self) -> Result<(), String> {
-        let registrations: Vec<_> =
-            self.agents.iter().map(|agent| (agent.mill, scenario::registration(agent))).collect();
+        let registrations: Vec<_> = self
+            .agents
+            .iter()
+            .map(|agent| {
+                (agent.mill, scenario::registration(agent, &self.chain.settled().contract))
+            })
+            .collect();
         registrations.into_iter().try_for_each(|(mill, command)| {
             self.decide_all(mill, vec![(command, Asker::Nobody)]).map(|_| ())
         })
@@ -54,7 +59,8 @@ impl Town {
             if matches!(command, Command::Poll { .. })
                 && !self.mills[mill].store.rows.nodes.contains_key(&self.agents[index].id)
             {
-                let registration = scenario::registration(&self.agents[index]);
+                let settled = &self.chain.settled().contract;
+                let registration = scenario::registration(&self.agents[index], settled);
                 self.post(mill, registration, Asker::Nobody);
             }
         }
