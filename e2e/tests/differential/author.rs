@@ -160,7 +160,8 @@ impl<'a> Author<'a> {
                 (scenes::ASSIGNED, self.pick(&plays))
             }
             EscrowState::Assigned => {
-                let plays: [Play<'a>; 2] = [Self::assign_with_terms, Self::assign_many];
+                let plays: [Play<'a>; 3] =
+                    [Self::assign_with_terms, Self::assign, Self::assign_many];
                 (scenes::OPEN, self.pick(&plays))
             }
             EscrowState::None

@@ -12,6 +12,7 @@ use gristmill_sim::model::{Assignment, COIN, Call, Opening, Settlement, Slot, no
 use super::{Act, Author, BATCH_MAX, Play, Scene, Signed, compact};
 
 pub(super) const OPEN: &[EscrowState] = &[EscrowState::Open];
+const UNHELD: &[EscrowState] = &[EscrowState::Open, EscrowState::None];
 pub(super) const ASSIGNED: &[EscrowState] = &[EscrowState::Assigned];
 pub(super) const DISPUTABLE: &[EscrowState] = &[EscrowState::Held, EscrowState::Published];
 const DISPUTED: &[EscrowState] = &[EscrowState::Disputed];
@@ -36,7 +37,7 @@ impl<'a> Author<'a> {
         (3, OPEN, Self::refund),
         (8, OPEN, Self::assign),
         (8, OPEN, Self::assign_with_terms),
-        (5, OPEN, Self::assign_many),
+        (4, OPEN, Self::assign_many),
         (6, ASSIGNED, Self::call_in),
         (5, ASSIGNED, Self::lapse),
         (8, ASSIGNED, Self::settle),
@@ -151,15 +152,14 @@ impl<'a> Author<'a> {
     }
 
     pub(super) fn cancel(&mut self) -> Scene {
-        let (terms, _) = self.job(&[EscrowState::Open, EscrowState::None]);
+        let (terms, _) = self.job(if self.random.percent(15) { ASSIGNED } else { UNHELD });
         let caller = self.caller(terms.submitter);
         self.plain(caller, Call::Cancel { terms })
     }
 
     pub(super) fn cancel_many(&mut self) -> Scene {
-        let terms: Vec<Terms> = (0..self.random.below(BATCH_MAX))
-            .map(|_| self.job(&[EscrowState::Open, EscrowState::None]).0)
-            .collect();
+        let terms: Vec<Terms> =
+            (0..self.random.below(BATCH_MAX)).map(|_| self.job(UNHELD).0).collect();
         let submitter = terms.first().map_or(self.cast.stranger, |terms| terms.submitter);
         let caller = self.caller(submitter);
         self.plain(caller, Call::CancelMany { terms })
