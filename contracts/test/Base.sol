@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ECDSA} from "solady/utils/ECDSA.sol";
+
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
 import {IERC20} from "../src/libraries/Transfers.sol";
 import {TestToken} from "./mocks/TestToken.sol";
@@ -11,14 +13,19 @@ import {Vm} from "./Vm.sol";
 abstract contract Base {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
+    uint256 internal constant SUBMITTER_KEY = 0xA11CE;
     uint256 internal constant NODE_KEY = 0xA0DE;
     uint256 internal constant OTHER_NODE_KEY = 0xB0DE;
     uint40 internal constant START = 1_800_000_000;
     uint128 internal constant BOUNTY = 1 ether;
     uint128 internal constant FEE = 0.025 ether;
+    /// @dev Odd, so that its halves differ.
+    uint128 internal constant BOND = 0.2 ether + 1;
+    uint128 internal constant HALF = BOND / 2;
+    uint128 internal constant DISPUTE_BOND = 0.1 ether;
     address internal constant NATIVE = address(0);
 
-    address internal immutable SUBMITTER = vm.addr(0xA11CE);
+    address internal immutable SUBMITTER = vm.addr(SUBMITTER_KEY);
     address internal immutable SCHEDULER = vm.addr(0x5CED);
     address internal immutable ARBITER = vm.addr(0xA4B1);
     address internal immutable PROVIDER = vm.addr(0xACE1);
@@ -26,6 +33,9 @@ abstract contract Base {
     address internal immutable STRANGER = vm.addr(0xBAD);
     address internal immutable NODE = vm.addr(NODE_KEY);
     address internal immutable OTHER_NODE = vm.addr(OTHER_NODE_KEY);
+
+    /// @dev Where the market keeps its mapping of jobs, as `forge inspect JobMarket storage-layout` tells.
+    uint256 private constant JOBS_SLOT = 4;
 
     bytes32 internal constant RECEIPT = keccak256("receipt");
 
@@ -90,6 +100,11 @@ abstract contract Base {
     function _heldTerms() internal view returns (IJobMarket.Terms memory t) {
         t = _terms();
         t.holdSeconds = 2 hours;
+    }
+
+    function _bondedTerms() internal view returns (IJobMarket.Terms memory t) {
+        t = _terms();
+        t.bond = BOND;
     }
 
     function _tokenTerms(address token_) internal view returns (IJobMarket.Terms memory t) {
@@ -201,9 +216,25 @@ abstract contract Base {
         return abi.encodePacked(s.r, s.vs);
     }
 
+    /// @dev The error for a signature that is not `signer`'s over this message, with whoever it recovers to.
+    function _badSignature(address signer, bytes32 structHash, IJobMarket.Signature memory s)
+        internal
+        view
+        returns (bytes memory)
+    {
+        address recovered = ECDSA.tryRecover(_digest(structHash), s.r, s.vs);
+        return abi.encodeWithSelector(IJobMarket.BadSignature.selector, signer, recovered);
+    }
+
     /// @dev The root of the tree that takes neighbours in turn, until one hash is left.
     function _root(bytes32[] memory leaves) internal pure returns (bytes32) {
-        bytes32[] memory queue = new bytes32[](2 * leaves.length - 1);
+        bytes32[] memory queue = _tree(leaves);
+        return queue[queue.length - 1];
+    }
+
+    /// @dev The tree's leaves, and after them the parents of each pair, in the order in which they arise.
+    function _tree(bytes32[] memory leaves) internal pure returns (bytes32[] memory queue) {
+        queue = new bytes32[](2 * leaves.length - 1);
         for (uint256 i; i < leaves.length; ++i) {
             queue[i] = leaves[i];
         }
@@ -211,7 +242,6 @@ abstract contract Base {
             (bytes32 a, bytes32 b) = (queue[2 * i], queue[2 * i + 1]);
             queue[leaves.length + i] = a < b ? keccak256(abi.encode(a, b)) : keccak256(abi.encode(b, a));
         }
-        return queue[queue.length - 1];
     }
 
     function _noSignature() internal pure returns (IJobMarket.Signature memory s) {}
@@ -220,13 +250,18 @@ abstract contract Base {
 
     /// @dev Gives the submitter what the terms ask for, and nothing more.
     function _fund(IJobMarket.Terms memory t) internal returns (uint256 value) {
-        if (t.token == NATIVE) {
-            vm.deal(t.submitter, t.submitter.balance + t.bounty);
-            return t.bounty;
+        return _give(t.submitter, t.token, t.bounty);
+    }
+
+    /// @dev Gives an owner an amount that it can bring, and says what to send with the call.
+    function _give(address owner, address token_, uint256 amount) internal returns (uint256 value) {
+        if (token_ == NATIVE) {
+            vm.deal(owner, owner.balance + amount);
+            return amount;
         }
-        TestToken(t.token).mint(t.submitter, t.bounty);
-        vm.prank(t.submitter);
-        TestToken(t.token).approve(address(market), t.bounty);
+        TestToken(token_).mint(owner, amount);
+        vm.prank(owner);
+        TestToken(token_).approve(address(market), amount);
     }
 
     function _open(IJobMarket.Terms memory t) internal returns (bytes32 id) {
@@ -293,6 +328,13 @@ abstract contract Base {
         _publish(t, NODE_KEY, 1);
     }
 
+    /// @dev Sets bits of a job's word from `offset` on, for what no test has the time to bring about.
+    function _overwrite(bytes32 id, uint256 offset, uint256 bits) internal {
+        bytes32 slot = keccak256(abi.encode(id, JOBS_SLOT));
+        bytes32 word = vm.load(address(market), slot);
+        vm.store(address(market), slot, word | bytes32(bits << offset));
+    }
+
     function _now() internal view returns (uint40) {
         // forge-lint: disable-next-line(unsafe-typecast)
         return uint40(block.timestamp);
@@ -335,6 +377,11 @@ abstract contract Base {
         vm.assertEq(flags_, flags, "flags");
     }
 
+    function _assertForfeits(bytes32 id, uint256 expected) internal view {
+        (,,,,, uint8 forfeits,) = market.job(id);
+        vm.assertEq(forfeits, expected, "forfeits");
+    }
+
     function _balance(address token_, address owner) internal view returns (uint256) {
         return token_ == NATIVE ? owner.balance : IERC20(token_).balanceOf(owner);
     }
@@ -354,6 +401,20 @@ abstract contract Base {
         vm.assertEq(_balance(token_, OTHER_PROVIDER), 0, "other provider's balance");
         vm.assertEq(_balance(token_, STRANGER), 0, "stranger's balance");
         vm.assertEq(_balance(token_, ARBITER), 0, "arbiter's balance");
+    }
+
+    function _assertApproval(
+        address provider,
+        address scheduler,
+        address token_,
+        bool approved,
+        uint256 limit,
+        uint256 used
+    ) internal view {
+        (bool approved_, uint128 limit_, uint128 used_) = market.approval(provider, scheduler, token_);
+        vm.assertTrue(approved_ == approved, "approved");
+        vm.assertEq(limit_, limit, "bond limit");
+        vm.assertEq(used_, used, "bond used");
     }
 
     function _wrongState(bytes32 id, IJobMarket.State state) internal pure returns (bytes memory) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ReentrancyGuard} from "solady/utils/ReentrancyGuard.sol";
+
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
-import {Base} from "./Base.sol";
+import {Steps} from "./Steps.sol";
 import {MoodyWallet} from "./mocks/HostileReceivers.sol";
 import {
     FalseToken,
@@ -15,7 +17,7 @@ import {
 
 /// @notice Receivers and tokens that revert, burn gas, lie or re-enter block nobody else and gain nothing; what
 /// could not be pushed can be withdrawn.
-contract HostileTest is Base {
+contract HostileTest is Steps {
     uint256 private constant WALLET_NODE_KEY = 0xD0DE;
 
     MoodyWallet private wallet;
@@ -44,7 +46,7 @@ contract HostileTest is Base {
             _settleForWallet(moods[i]);
             uint256 jobs = i + 1;
             vm.assertEq(SCHEDULER.balance, jobs * FEE, "the scheduler is paid all the same");
-            vm.assertEq(market.credit(address(wallet), NATIVE), jobs * (BOUNTY - FEE), "credit");
+            vm.assertEq(market.balance(address(wallet), NATIVE), jobs * (BOUNTY - FEE), "balance");
             vm.assertEq(address(market).balance, jobs * (BOUNTY - FEE), "escrow");
             vm.assertEq(address(wallet).balance, 0, "not paid");
         }
@@ -80,7 +82,7 @@ contract HostileTest is Base {
         (bool ok,) =
             address(market).call{gas: _between(gas, 21_000, 300_000)}(abi.encodeCall(IJobMarket.claim, (t)));
 
-        vm.assertEq(market.credit(address(wallet), NATIVE), 0, "credited");
+        vm.assertEq(market.balance(address(wallet), NATIVE), 0, "credited");
         vm.assertEq(address(wallet).balance, ok ? BOUNTY - FEE : 0, "paid with the call or not at all");
     }
 
@@ -90,8 +92,30 @@ contract HostileTest is Base {
         _assign(t, vm.addr(WALLET_NODE_KEY), 1);
         _settle(t, WALLET_NODE_KEY, 1);
         vm.warp(START + t.holdSeconds + 1);
-        vm.expectPartialRevert(IJobMarket.InsufficientGas.selector);
-        market.claim{gas: 80_000}(t);
+        // What the push may use, what the call may not forward of it (EIP-150), and the way there.
+        _starves(t, 80_000, 50_000 * uint256(64) / 63 + 15_000);
+
+        t = _tokenTerms(address(token));
+        t.holdSeconds = 2 hours;
+        t.deadline = _now() + 1 days;
+        _openAndAssign(t);
+        _settle(t, NODE_KEY, 1);
+        vm.warp(_now() + t.holdSeconds + 1);
+        _starves(t, 180_000, 150_000 * uint256(64) / 63 + 15_000);
+    }
+
+    function _starves(IJobMarket.Terms memory t, uint256 gas, uint256 required) private {
+        (bool ok, bytes memory answer) = address(market).call{gas: gas}(abi.encodeCall(IJobMarket.claim, (t)));
+        vm.assertFalse(ok, "went through");
+        uint256 available;
+        assembly ("memory-safe") {
+            available := mload(add(answer, 0x24))
+        }
+        vm.assertEq(
+            answer, abi.encodeWithSelector(IJobMarket.InsufficientGas.selector, available, required), "reason"
+        );
+        vm.assertLe(available + 1, required, "there was less than it takes");
+        _assertState(_id(t), IJobMarket.State.Held);
     }
 
     /// @dev From inside a payment every verb behaves as after it: the job has ended and nothing can be had twice.
@@ -114,7 +138,7 @@ contract HostileTest is Base {
                     abi.encodeCall(IJobMarket.claim, (t)),
                     abi.encodeCall(IJobMarket.refund, (t)),
                     abi.encodeCall(IJobMarket.claim, (other)),
-                    abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet)))
+                    abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), BOUNTY - FEE))
                 ][i]
             );
             _settle(t, WALLET_NODE_KEY, 1);
@@ -122,6 +146,49 @@ contract HostileTest is Base {
             vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
         }
         vm.assertEq(wallet.reentered(), 0, "a verb went through");
+    }
+
+    function test_reenteringAsTheSubmitterGainsNothing() public {
+        _openAndAssign(_terms());
+        wallet.setMood(MoodyWallet.Mood.Reenter);
+        IJobMarket.Terms memory t = _terms();
+        t.submitter = address(wallet);
+        for (uint256 i; i < 5; ++i) {
+            t.salt = bytes32(i);
+            vm.deal(address(this), BOUNTY);
+            wallet.act{value: BOUNTY}(abi.encodeCall(IJobMarket.open, (t)));
+            _reenterWith(
+                [
+                    abi.encodeCall(IJobMarket.cancel, (t)),
+                    abi.encodeCall(IJobMarket.open, (t)),
+                    abi.encodeCall(IJobMarket.refund, (t)),
+                    abi.encodeCall(IJobMarket.dispute, (t)),
+                    abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), 1))
+                ][i]
+            );
+            wallet.act(abi.encodeCall(IJobMarket.cancel, (t)));
+            vm.assertEq(address(wallet).balance, (i + 1) * uint256(BOUNTY), "returned once");
+            vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
+        }
+        vm.assertEq(wallet.reentered(), 0, "a verb went through");
+    }
+
+    /// @dev Even an arbiter that is the provider as well rules once.
+    function test_reenteringAsTheArbiterGainsNothing() public {
+        _openAndAssign(_terms());
+        IJobMarket.Terms memory t = _heldTerms();
+        (t.arbiter, t.disputeBond) = (address(wallet), DISPUTE_BOND);
+        bytes32 id = _open(t);
+        _assign(t, vm.addr(WALLET_NODE_KEY), 1);
+        _settle(t, WALLET_NODE_KEY, 1);
+        _dispute(t, SUBMITTER);
+        _reenterWith(abi.encodeCall(IJobMarket.rule, (t, IJobMarket.Ruling.Pay)));
+        wallet.setMood(MoodyWallet.Mood.Reenter);
+        wallet.act(abi.encodeCall(IJobMarket.rule, (t, IJobMarket.Ruling.Pay)));
+        vm.assertEq(wallet.reentered(), 0, "ruled twice");
+        _assertState(id, IJobMarket.State.Paid);
+        vm.assertEq(address(wallet).balance, BOUNTY - FEE + DISPUTE_BOND, "paid once");
+        vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
     }
 
     /// @dev The guard is on deposits of tokens only, so a receiver may use the market like anybody else.
@@ -133,7 +200,7 @@ contract HostileTest is Base {
         vm.prank(PROVIDER);
         market.approveScheduler(address(wallet), NATIVE, 0);
         IJobMarket.Terms memory t = _openAndAssignToWallet(MoodyWallet.Mood.Reenter);
-        _reenterWith(abi.encodeCall(IJobMarket.assign, (other, NODE, 1)));
+        _reenterWith(abi.encodeCall(IJobMarket.assign, (_id(other), NODE, 1)));
         _settle(t, WALLET_NODE_KEY, 1);
         _assertState(_id(other), IJobMarket.State.Assigned);
         vm.assertEq(address(wallet).balance, BOUNTY - FEE, "paid once");
@@ -143,9 +210,9 @@ contract HostileTest is Base {
     function test_withdrawingTwiceFromInsideGainsNothing() public {
         _settleForWallet(MoodyWallet.Mood.Revert);
         _openAndAssign(_terms());
-        _reenterWith(abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet))));
+        _reenterWith(abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), BOUNTY - FEE)));
         wallet.setMood(MoodyWallet.Mood.Reenter);
-        wallet.act(abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet))));
+        wallet.act(abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), BOUNTY - FEE)));
 
         vm.assertEq(wallet.reentered(), 0, "withdrawn twice");
         vm.assertEq(address(wallet).balance, BOUNTY - FEE, "withdrawn once");
@@ -160,7 +227,7 @@ contract HostileTest is Base {
         wallet.setMood(MoodyWallet.Mood.Revert);
         vm.warp(t.deadline + 1);
         market.refund(t);
-        vm.assertEq(market.credit(address(wallet), NATIVE), BOUNTY, "credit");
+        vm.assertEq(market.balance(address(wallet), NATIVE), BOUNTY, "balance");
     }
 
     function test_theMarketTakesNoGifts() public {
@@ -176,21 +243,29 @@ contract HostileTest is Base {
         _settleForWallet(MoodyWallet.Mood.Revert);
         vm.expectEmit(address(market));
         emit IJobMarket.Withdrawn(address(wallet), NATIVE, STRANGER, BOUNTY - FEE);
-        wallet.act(abi.encodeCall(IJobMarket.withdraw, (NATIVE, STRANGER)));
+        wallet.act(abi.encodeCall(IJobMarket.withdraw, (NATIVE, STRANGER, BOUNTY - FEE)));
         vm.assertEq(STRANGER.balance, BOUNTY - FEE, "withdrawn");
-        vm.assertEq(market.credit(address(wallet), NATIVE), 0, "credit");
+        vm.assertEq(market.balance(address(wallet), NATIVE), 0, "balance");
         vm.assertEq(address(market).balance, 0, "escrow");
     }
 
     function test_withdraw_refusesWithoutCreditOrRecipient() public {
         _settleForWallet(MoodyWallet.Mood.Revert);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.NothingToWithdraw.selector, STRANGER, NATIVE));
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobMarket.InsufficientBalance.selector, STRANGER, NATIVE, 0, 1)
+        );
         vm.prank(STRANGER);
-        market.withdraw(NATIVE, STRANGER);
+        market.withdraw(NATIVE, STRANGER, 1);
         _withdrawFails(
             address(token),
             STRANGER,
-            abi.encodeWithSelector(IJobMarket.NothingToWithdraw.selector, address(wallet), address(token))
+            abi.encodeWithSelector(
+                IJobMarket.InsufficientBalance.selector,
+                address(wallet),
+                address(token),
+                0,
+                uint256(BOUNTY - FEE)
+            )
         );
         _withdrawFails(
             NATIVE, address(0), abi.encodeWithSelector(IJobMarket.InvalidRecipient.selector, address(0))
@@ -206,14 +281,14 @@ contract HostileTest is Base {
             address(wallet),
             abi.encodeWithSelector(IJobMarket.WithdrawFailed.selector, NATIVE, address(wallet), BOUNTY - FEE)
         );
-        vm.assertEq(market.credit(address(wallet), NATIVE), BOUNTY - FEE, "credit");
+        vm.assertEq(market.balance(address(wallet), NATIVE), BOUNTY - FEE, "balance");
     }
 
     /* TOKENS */
 
     function test_silentTokensWork() public {
         address silent = address(new SilentToken());
-        IJobMarket.Terms memory t = _approvedTokenTerms(silent);
+        IJobMarket.Terms memory t = _tokenTerms(silent);
         _openAndAssign(t);
         _settle(t, NODE_KEY, 1);
         _assertBalances(silent, 0, BOUNTY - FEE, FEE, 0);
@@ -221,7 +296,7 @@ contract HostileTest is Base {
 
     function test_tokensThatKeepAShareAreRefused() public {
         FeeOnTransferToken greedy = new FeeOnTransferToken();
-        IJobMarket.Terms memory t = _approvedTokenTerms(address(greedy));
+        IJobMarket.Terms memory t = _tokenTerms(address(greedy));
         _fund(t);
         _openFails(
             t,
@@ -237,7 +312,7 @@ contract HostileTest is Base {
 
     function test_tokensThatSayFalseAreRefused() public {
         FalseToken liar = new FalseToken();
-        IJobMarket.Terms memory t = _approvedTokenTerms(address(liar));
+        IJobMarket.Terms memory t = _tokenTerms(address(liar));
         _fund(t);
         liar.setBlocked(SUBMITTER, true);
         _openFails(
@@ -269,12 +344,12 @@ contract HostileTest is Base {
 
     function test_blockedReceiversBlockNobody() public {
         FalseToken blocking = new FalseToken();
-        IJobMarket.Terms memory t = _approvedTokenTerms(address(blocking));
+        IJobMarket.Terms memory t = _tokenTerms(address(blocking));
         _openAndAssign(t);
         blocking.setBlocked(PROVIDER, true);
         _settle(t, NODE_KEY, 1);
         _assertBalances(address(blocking), 0, 0, FEE, BOUNTY - FEE);
-        vm.assertEq(market.credit(PROVIDER, address(blocking)), BOUNTY - FEE, "credit");
+        vm.assertEq(market.balance(PROVIDER, address(blocking)), BOUNTY - FEE, "balance");
 
         vm.expectRevert(
             abi.encodeWithSelector(
@@ -282,19 +357,19 @@ contract HostileTest is Base {
             )
         );
         vm.prank(PROVIDER);
-        market.withdraw(address(blocking), PROVIDER);
+        market.withdraw(address(blocking), PROVIDER, BOUNTY - FEE);
 
         vm.prank(PROVIDER);
-        market.withdraw(address(blocking), NODE);
+        market.withdraw(address(blocking), NODE, BOUNTY - FEE);
         vm.assertEq(blocking.balanceOf(NODE), BOUNTY - FEE, "withdrawn");
-        vm.assertEq(market.credit(PROVIDER, address(blocking)), 0, "credit");
+        vm.assertEq(market.balance(PROVIDER, address(blocking)), 0, "balance");
     }
 
     /// @dev Whatever a token does at payment, the job ends, the call stays cheap, and the money is a credit.
     function test_tokensThatMisbehaveAtPayment() public {
         for (uint8 mood = 1; mood <= uint8(type(MoodyToken.Mood).max); ++mood) {
             MoodyToken moody = new MoodyToken();
-            IJobMarket.Terms memory t = _approvedTokenTerms(address(moody));
+            IJobMarket.Terms memory t = _tokenTerms(address(moody));
             bytes32 id = _openAndAssign(t);
             moody.setMood(MoodyToken.Mood(mood));
             IJobMarket.Signature memory s = _signResult(NODE_KEY, id, 1);
@@ -304,11 +379,11 @@ contract HostileTest is Base {
             vm.assertLe(before - gasleft(), 600_000, "gas");
 
             _assertState(id, IJobMarket.State.Paid);
-            vm.assertEq(market.credit(PROVIDER, address(moody)), BOUNTY - FEE, "provider's credit");
-            vm.assertEq(market.credit(SCHEDULER, address(moody)), FEE, "scheduler's credit");
+            vm.assertEq(market.balance(PROVIDER, address(moody)), BOUNTY - FEE, "provider's balance");
+            vm.assertEq(market.balance(SCHEDULER, address(moody)), FEE, "scheduler's balance");
             moody.setMood(MoodyToken.Mood.Calm);
             vm.prank(PROVIDER);
-            market.withdraw(address(moody), PROVIDER);
+            market.withdraw(address(moody), PROVIDER, BOUNTY - FEE);
             vm.assertEq(moody.balanceOf(PROVIDER), BOUNTY - FEE, "withdrawn");
             vm.assertEq(moody.balanceOf(address(market)), FEE, "escrow");
         }
@@ -320,27 +395,77 @@ contract HostileTest is Base {
         vm.etch(address(token), "");
         _settle(t, NODE_KEY, 1);
         _assertState(id, IJobMarket.State.Paid);
-        vm.assertEq(market.credit(PROVIDER, address(token)), BOUNTY - FEE, "credit");
+        vm.assertEq(market.balance(PROVIDER, address(token)), BOUNTY - FEE, "balance");
     }
 
+    /// @dev Else the inner deposit's money would be seen by both.
     function test_oneDepositIsNotCountedTwice() public {
-        HookToken hooked = new HookToken();
-        HookDepositor depositor = new HookDepositor(market);
-        hooked.mint(address(depositor), BOUNTY);
-        IJobMarket.Terms memory outer = _tokenTerms(address(hooked));
-        outer.submitter = address(depositor);
-        IJobMarket.Terms memory inner = abi.decode(abi.encode(outer), (IJobMarket.Terms));
-        inner.salt = keccak256("inner");
+        (HookToken hooked, HookDepositor depositor) = _hooked(BOUNTY);
+        IJobMarket.Terms memory t = _tokenTerms(address(hooked));
+        t.submitter = address(depositor);
+        bytes[2] memory outer = [
+            abi.encodeCall(IJobMarket.deposit, (address(hooked), BOUNTY)),
+            abi.encodeCall(IJobMarket.open, (t))
+        ];
+        t.salt = keccak256("inner");
+        bytes[2] memory inner = [
+            abi.encodeCall(IJobMarket.deposit, (address(hooked), BOUNTY)),
+            abi.encodeCall(IJobMarket.open, (t))
+        ];
+        t.salt = _terms().salt;
+        for (uint256 i; i < 4; ++i) {
+            uint256 snapshot = vm.snapshotState();
+            depositor.act(outer[i / 2], inner[i % 2]);
+            vm.assertFalse(depositor.innerOk(), "counted twice");
+            vm.assertEq(
+                depositor.innerAnswer(),
+                abi.encodeWithSelector(ReentrancyGuard.Reentrancy.selector),
+                "the inner deposit's reason"
+            );
+            bool opened = i / 2 == 1;
+            _assertState(_id(t), opened ? IJobMarket.State.Open : IJobMarket.State.None);
+            vm.assertEq(market.balance(address(depositor), address(hooked)), opened ? 0 : BOUNTY, "balance");
+            vm.assertEq(hooked.balanceOf(address(market)), BOUNTY, "escrow");
+            vm.revertToState(snapshot);
+        }
+    }
 
-        // The inner deposit is refused, which fails the token's transfer, which fails the outer deposit.
-        vm.expectPartialRevert(IJobMarket.TransferFromFailed.selector);
-        depositor.open(outer, inner);
+    /// @dev The balance is there before the money is, but whoever takes it out meanwhile has brought nothing.
+    function test_depositsCannotBeWithdrawnBeforeTheyArrive() public {
+        (HookToken hooked, HookDepositor depositor) = _hooked(BOUNTY);
+        _deposit(STRANGER, address(hooked), BOUNTY);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobMarket.TokenAmountMismatch.selector, hooked, 0, uint256(BOUNTY))
+        );
+        depositor.act(
+            abi.encodeCall(IJobMarket.deposit, (address(hooked), BOUNTY)),
+            abi.encodeCall(IJobMarket.withdraw, (address(hooked), address(depositor), BOUNTY))
+        );
+        vm.assertEq(market.balance(address(depositor), address(hooked)), 0, "nothing deposited");
+        vm.assertEq(hooked.balanceOf(address(depositor)), BOUNTY, "nothing won");
+        vm.assertEq(hooked.balanceOf(address(market)), BOUNTY, "the stranger's deposit");
+    }
 
-        _assertState(_id(outer), IJobMarket.State.None);
-        _assertState(_id(inner), IJobMarket.State.None);
+    function test_bountiesCannotBeCancelledBeforeTheyArrive() public {
+        (HookToken hooked, HookDepositor depositor) = _hooked(BOUNTY);
+        _deposit(STRANGER, address(hooked), BOUNTY);
+        IJobMarket.Terms memory t = _tokenTerms(address(hooked));
+        t.submitter = address(depositor);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobMarket.TokenAmountMismatch.selector, hooked, 0, uint256(BOUNTY))
+        );
+        depositor.act(abi.encodeCall(IJobMarket.open, (t)), abi.encodeCall(IJobMarket.cancel, (t)));
+        _assertState(_id(t), IJobMarket.State.None);
+        vm.assertEq(hooked.balanceOf(address(market)), BOUNTY, "the stranger's deposit");
     }
 
     /* STEPS */
+
+    function _hooked(uint256 amount) private returns (HookToken hooked, HookDepositor depositor) {
+        hooked = new HookToken();
+        depositor = new HookDepositor(market);
+        hooked.mint(address(depositor), amount);
+    }
 
     function _reenterWith(bytes memory data) private {
         address holder = vm.addr(0xDA7A);
@@ -362,12 +487,7 @@ contract HostileTest is Base {
 
     function _withdrawFails(address token_, address to, bytes memory error_) private {
         vm.expectRevert(error_);
-        wallet.act(abi.encodeCall(IJobMarket.withdraw, (token_, to)));
-    }
-
-    function _approvedTokenTerms(address token_) private returns (IJobMarket.Terms memory) {
-        _approve(PROVIDER, token_);
-        return _tokenTerms(token_);
+        wallet.act(abi.encodeCall(IJobMarket.withdraw, (token_, to, BOUNTY - FEE)));
     }
 
     function _openFails(IJobMarket.Terms memory t, bytes memory error_) private {

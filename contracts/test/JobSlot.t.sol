@@ -3,22 +3,23 @@ pragma solidity 0.8.37;
 
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
 import {JobSlot, Slot} from "../src/libraries/JobSlot.sol";
+import {JobTerms} from "../src/libraries/JobTerms.sol";
 import {Base} from "./Base.sol";
 
 /// @notice The word that a job is stored in: fields do not touch each other.
 contract JobSlotTest is Base {
+    using JobTerms for IJobMarket.Terms;
+
     /// @dev The layout is an interface: indexers read it by `eth_getStorageAt`.
     function test_layout() public pure {
         uint256 word = 2 | uint256(0xA0) << 4 | uint256(0xB0) << 164 | uint256(0xC0) << 196 | uint256(0xD0)
             << 228 | uint256(0xE0) << 244 | uint256(5) << 252;
-        Slot s = Slot.wrap(word);
-        vm.assertEq(uint256(s.state()), 2, "state");
-        vm.assertEq(s.node(), address(0xA0), "node");
-        vm.assertEq(s.at(), 0xB0, "at");
-        vm.assertEq(s.assignedAt(), 0xC0, "assignedAt");
-        vm.assertEq(s.attempt(), 0xD0, "attempt");
-        vm.assertEq(s.forfeits(), 0xE0, "forfeits");
-        vm.assertEq(s.flags(), 5, "flags");
+        _assertFields(Slot.wrap(word), IJobMarket.State.Assigned, address(0xA0), 0xB0, 0xC0, 0xD0, 0xE0, 5);
+    }
+
+    function testFuzz_has(uint256 word, uint8 flags) public pure {
+        Slot s = Slot.wrap(word & type(uint256).max >> 1);
+        vm.assertTrue(s.has(flags) == (s.flags() & flags != 0), "has");
     }
 
     function testFuzz_assign(uint256 word, address node, uint16 attempt, uint32 at) public pure {
@@ -32,31 +33,63 @@ contract JobSlotTest is Base {
         IJobMarket.State to = IJobMarket.State(state % 9);
         flags %= 8;
         Slot s = before.move(to, at, flags);
+        _assertFields(s, to, before.party(), at, before.since(), before.attempt(), before.forfeits(), flags);
+    }
+
+    function testFuzz_close(uint256 word, uint8 state, uint32 at) public pure {
+        Slot before = Slot.wrap(word);
+        IJobMarket.State to = IJobMarket.State(state % 9);
+        Slot s = before.close(to, at);
+        _assertFields(s, to, address(0), at, 0, before.attempt(), before.forfeits(), 0);
+    }
+
+    /// @dev Of the terms only scheduler, deadline, and whether there is a bond come into the word.
+    function testFuzz_open(
+        uint256 word,
+        IJobMarket.Terms memory t,
+        uint32 deadline,
+        uint32 at,
+        uint8 forfeits
+    ) public view {
+        t.deadline = deadline;
+        if (deadline % 2 == 0) t.bond = 0;
+        Slot before = Slot.wrap(word);
+        Slot s = this.opened(before, t, at, forfeits);
         _assertFields(
-            s, to, before.node(), at, before.assignedAt(), before.attempt(), before.forfeits(), flags
+            s,
+            IJobMarket.State.Open,
+            t.scheduler,
+            at,
+            deadline,
+            before.attempt(),
+            forfeits,
+            t.bond == 0 ? 0 : JobSlot.BONDED
         );
     }
 
-    function testFuzz_reopen(uint256 word, uint32 at) public pure {
-        Slot before = Slot.wrap(word);
-        Slot s = before.reopen(at);
-        _assertFields(s, IJobMarket.State.Open, address(0), at, 0, before.attempt(), before.forfeits(), 0);
+    /// @dev External, because the terms are read as they lie in calldata.
+    function opened(Slot s, IJobMarket.Terms calldata t, uint32 at, uint8 forfeits)
+        external
+        pure
+        returns (Slot)
+    {
+        return s.open(t.words(), at, forfeits);
     }
 
     function _assertFields(
         Slot s,
         IJobMarket.State state,
-        address node,
+        address party,
         uint256 at,
-        uint256 assignedAt,
+        uint256 since,
         uint256 attempt,
         uint256 forfeits,
         uint256 flags
     ) private pure {
         vm.assertEq(uint256(s.state()), uint256(state), "state");
-        vm.assertEq(s.node(), node, "node");
+        vm.assertEq(s.party(), party, "party");
         vm.assertEq(s.at(), at, "at");
-        vm.assertEq(s.assignedAt(), assignedAt, "assignedAt");
+        vm.assertEq(s.since(), since, "since");
         vm.assertEq(s.attempt(), attempt, "attempt");
         vm.assertEq(s.forfeits(), forfeits, "forfeits");
         vm.assertEq(s.flags(), flags, "flags");

@@ -38,7 +38,7 @@ contract LeaseTest is Base {
         _open(t);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.NotScheduler.selector, SUBMITTER, SCHEDULER));
         vm.prank(SUBMITTER);
-        market.assign(t, NODE, 1);
+        market.assign(_id(t), NODE, 1);
     }
 
     function test_assign_refusesWrongAttempts() public {
@@ -55,7 +55,7 @@ contract LeaseTest is Base {
 
     function test_assign_refusesNodesThatMayNotWork() public {
         IJobMarket.Terms memory t = _terms();
-        _open(t);
+        bytes32 id = _open(t);
         _assignFails(t, STRANGER, 1, abi.encodeWithSelector(IJobMarket.NotEnrolled.selector, STRANGER));
         _assignFails(t, address(0), 1, abi.encodeWithSelector(IJobMarket.NotEnrolled.selector, address(0)));
 
@@ -63,20 +63,15 @@ contract LeaseTest is Base {
         market.revoke(NODE);
         _assignFails(t, NODE, 1, abi.encodeWithSelector(IJobMarket.NodeRevoked.selector, NODE));
 
-        // The approval is for one token, and the other provider took it back.
         vm.prank(OTHER_PROVIDER);
-        market.disapproveScheduler(SCHEDULER, NATIVE);
+        market.disapproveScheduler(SCHEDULER);
         _assignFails(
             t,
             OTHER_NODE,
             1,
-            abi.encodeWithSelector(
-                IJobMarket.SchedulerNotApproved.selector, OTHER_PROVIDER, SCHEDULER, NATIVE
-            )
+            abi.encodeWithSelector(IJobMarket.SchedulerNotApproved.selector, OTHER_PROVIDER, SCHEDULER)
         );
-        t = _tokenTerms(address(token));
-        _open(t);
-        _assign(t, OTHER_NODE, 1);
+        _assertState(id, IJobMarket.State.Open);
     }
 
     function test_assign_refusesWhileTheLeaseRuns() public {
@@ -84,8 +79,9 @@ contract LeaseTest is Base {
         _openAndAssign(t);
         uint40 end = START + t.leaseSeconds;
         vm.warp(end);
-        _assignFails(t, OTHER_NODE, 2, abi.encodeWithSelector(IJobMarket.LeaseRunning.selector, end));
-        _assignFails(t, NODE, 2, abi.encodeWithSelector(IJobMarket.LeaseRunning.selector, end));
+        bytes memory running = abi.encodeWithSelector(IJobMarket.LeaseRunning.selector, end);
+        _assignWithTermsFails(t, OTHER_NODE_KEY, 2, running);
+        _assignWithTermsFails(t, NODE_KEY, 2, running);
     }
 
     function test_assign_lapsesAnEndedLeaseInOneStep() public {
@@ -99,7 +95,7 @@ contract LeaseTest is Base {
         emit IJobMarket.Lapsed(id, 1);
         vm.expectEmit(address(market));
         emit IJobMarket.Assigned(id, OTHER_NODE, OTHER_PROVIDER, 2);
-        _assign(t, OTHER_NODE, 2);
+        _assignWithTerms(t, OTHER_NODE_KEY, 2);
 
         _assertJob(id, IJobMarket.State.Assigned, OTHER_NODE, later, later, 2, 0);
     }
@@ -130,9 +126,7 @@ contract LeaseTest is Base {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);
         // Nothing but 65535 assignments reaches this, so the counter is set by hand.
-        bytes32 slot = keccak256(abi.encode(id, uint256(0)));
-        uint256 word = uint256(vm.load(address(market), slot));
-        vm.store(address(market), slot, bytes32(word | uint256(type(uint16).max) << 228));
+        _overwrite(id, 228, type(uint16).max);
         _assertJob(id, IJobMarket.State.Assigned, NODE, START, START, type(uint16).max, 0);
         vm.prank(PROVIDER);
         market.release(t, _noSignature());
@@ -142,6 +136,25 @@ contract LeaseTest is Base {
         vm.warp(t.deadline + 1);
         market.refund(t);
         _assertBalances(NATIVE, BOUNTY, 0, 0, 0);
+    }
+
+    /// @dev Whoever takes a job over gives its terms, because they say when the lease ended.
+    function test_assign_byIdOfOpenJobsOnly() public {
+        IJobMarket.Terms memory t = _terms();
+        bytes32 id = _openAndAssign(t);
+        _assignFails(t, OTHER_NODE, 2, _wrongState(id, IJobMarket.State.Assigned));
+        vm.warp(START + t.leaseSeconds + 1);
+        _assignFails(t, OTHER_NODE, 2, _wrongState(id, IJobMarket.State.Assigned));
+        _assertJob(id, IJobMarket.State.Assigned, NODE, START, START, 1, 0);
+    }
+
+    function test_assignWithTerms_anOpenJob() public {
+        IJobMarket.Terms memory t = _terms();
+        bytes32 id = _open(t);
+        vm.expectEmit(address(market));
+        emit IJobMarket.Assigned(id, NODE, PROVIDER, 1);
+        _assignWithTerms(t, NODE_KEY, 1);
+        _assertJob(id, IJobMarket.State.Assigned, NODE, START, START, 1, 0);
     }
 
     /* CALL IN */
@@ -341,6 +354,45 @@ contract LeaseTest is Base {
         market.renew(t, START + 5, _noSignature());
     }
 
+    /// @dev What a node signed for another chain, another contract or in another sense extends nothing and gives nothing
+    /// back.
+    function test_renewAndRelease_refuseSignaturesMadeForElsewhere() public {
+        IJobMarket.Terms memory t = _terms();
+        bytes32 id = _openAndAssign(t);
+        vm.warp(START + 10);
+        bytes32 home = domain;
+        bytes32[2] memory elsewhere =
+            [_domain(block.chainid + 1, address(market)), _domain(block.chainid, address(token))];
+        for (uint256 i; i < elsewhere.length; ++i) {
+            domain = elsewhere[i];
+            IJobMarket.Signature memory renewal = _signRenew(NODE_KEY, id, 1, START + 5);
+            IJobMarket.Signature memory handover = _signRelease(NODE_KEY, id, 1);
+            domain = home;
+            _signatureFails(t, id, START + 5, renewal, handover);
+        }
+        _signatureFails(
+            t, id, START + 5, _signAccept(NODE_KEY, id, 1, START + 5), _signRenew(NODE_KEY, id, 1, START + 5)
+        );
+        _assertJob(id, IJobMarket.State.Assigned, NODE, START, START, 1, 0);
+    }
+
+    function _signatureFails(
+        IJobMarket.Terms memory t,
+        bytes32 id,
+        uint40 issuedAt,
+        IJobMarket.Signature memory renewal,
+        IJobMarket.Signature memory handover
+    ) private {
+        bytes32 typeHash = keccak256("Renew(bytes32 jobId,uint16 attempt,uint40 issuedAt)");
+        vm.expectRevert(
+            _badSignature(NODE, keccak256(abi.encode(typeHash, id, uint16(1), issuedAt)), renewal)
+        );
+        market.renew(t, issuedAt, renewal);
+        typeHash = keccak256("Release(bytes32 jobId,uint16 attempt)");
+        vm.expectRevert(_badSignature(NODE, keccak256(abi.encode(typeHash, id, uint16(1))), handover));
+        market.release(t, handover);
+    }
+
     function test_renew_refusesEveryOtherState() public {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _open(t);
@@ -368,7 +420,7 @@ contract LeaseTest is Base {
             market.lapse(t);
             vm.expectPartialRevert(IJobMarket.LeaseRunning.selector);
             vm.prank(SCHEDULER);
-            market.assign(t, OTHER_NODE, 2);
+            market.assignWithTerms(_assignment(t, OTHER_NODE_KEY, 2));
             _renew(t, NODE_KEY, 1, answered);
             last = answered;
             _assertJob(id, IJobMarket.State.Assigned, NODE, answered, START, 1, 0);
@@ -501,7 +553,19 @@ contract LeaseTest is Base {
     {
         vm.expectRevert(error_);
         vm.prank(SCHEDULER);
-        market.assign(t, node, attempt);
+        market.assign(_id(t), node, attempt);
+    }
+
+    function _assignWithTermsFails(
+        IJobMarket.Terms memory t,
+        uint256 nodeKey,
+        uint16 attempt,
+        bytes memory error_
+    ) private {
+        IJobMarket.Assignment memory a = _assignment(t, nodeKey, attempt);
+        vm.expectRevert(error_);
+        vm.prank(SCHEDULER);
+        market.assignWithTerms(a);
     }
 
     function _warpAndCallIn(IJobMarket.Terms memory t, uint40 when) private {

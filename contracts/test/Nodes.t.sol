@@ -43,6 +43,19 @@ contract NodesTest is Base {
         _assertNode(NEW, address(0), false);
     }
 
+    function test_enroll_refusesConsentForAnotherChainOrContract() public {
+        bytes32 home = domain;
+        domain = _domain(block.chainid + 1, address(market));
+        IJobMarket.Signature memory s = _signEnroll(NEW_KEY, PROVIDER, START);
+        domain = home;
+        _enrollFails(PROVIDER, START, s);
+        domain = _domain(block.chainid, address(token));
+        s = _signEnroll(NEW_KEY, PROVIDER, START);
+        domain = home;
+        _enrollFails(PROVIDER, START, s);
+        _assertNode(NEW, address(0), false);
+    }
+
     /// @dev A signature that recovers to nobody must not enroll the zero address.
     function test_enroll_refusesTheZeroAddress() public {
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.BadSignature.selector, address(0), address(0)));
@@ -96,22 +109,24 @@ contract NodesTest is Base {
         _assertNode(NODE, PROVIDER, false);
     }
 
-    function test_approval_isPerSchedulerAndToken() public {
+    /// @dev A scheduler is approved for all the provider's nodes, and limited in each token by itself.
+    function test_approval_isPerSchedulerAndItsLimitPerToken() public {
         vm.expectEmit(address(market));
         emit IJobMarket.SchedulerApproved(STRANGER, SCHEDULER, address(token), 7);
         vm.prank(STRANGER);
         market.approveScheduler(SCHEDULER, address(token), 7);
-        _assertApproval(STRANGER, SCHEDULER, address(token), true, 7);
-        _assertApproval(STRANGER, SCHEDULER, NATIVE, false, 0);
-        _assertApproval(STRANGER, STRANGER, address(token), false, 0);
-        _assertApproval(SCHEDULER, STRANGER, address(token), false, 0);
+        _assertApproval(STRANGER, SCHEDULER, address(token), true, 7, 0);
+        _assertApproval(STRANGER, SCHEDULER, NATIVE, true, 0, 0);
+        _assertApproval(STRANGER, STRANGER, address(token), false, 0, 0);
+        _assertApproval(SCHEDULER, STRANGER, address(token), false, 0, 0);
 
         vm.expectEmit(address(market));
-        emit IJobMarket.SchedulerDisapproved(STRANGER, SCHEDULER, address(token));
+        emit IJobMarket.SchedulerDisapproved(STRANGER, SCHEDULER);
         vm.prank(STRANGER);
-        market.disapproveScheduler(SCHEDULER, address(token));
-        _assertApproval(STRANGER, SCHEDULER, address(token), false, 0);
-        _assertApproval(PROVIDER, SCHEDULER, address(token), true, 0);
+        market.disapproveScheduler(SCHEDULER);
+        _assertApproval(STRANGER, SCHEDULER, address(token), false, 7, 0);
+        _assertApproval(STRANGER, SCHEDULER, NATIVE, false, 0, 0);
+        _assertApproval(PROVIDER, SCHEDULER, address(token), true, 0, 0);
     }
 
     /// @dev Wallets and explorers read the domain from here (ERC-5267).
@@ -126,7 +141,8 @@ contract NodesTest is Base {
     }
 
     function _enrollFails(address caller, uint40 expires, IJobMarket.Signature memory s) private {
-        vm.expectPartialRevert(IJobMarket.BadSignature.selector);
+        bytes32 typeHash = keccak256("Enroll(address node,address provider,uint40 expires)");
+        vm.expectRevert(_badSignature(NEW, keccak256(abi.encode(typeHash, NEW, caller, expires)), s));
         vm.prank(caller);
         market.enroll(NEW, expires, s);
     }
@@ -135,17 +151,5 @@ contract NodesTest is Base {
         (address provider_, bool revoked_) = market.node(node);
         vm.assertEq(provider_, provider, "provider");
         vm.assertTrue(revoked_ == revoked, "revoked");
-    }
-
-    function _assertApproval(
-        address provider,
-        address scheduler,
-        address token_,
-        bool approved,
-        uint128 limit
-    ) private view {
-        (bool approved_, uint128 limit_) = market.approval(provider, scheduler, token_);
-        vm.assertTrue(approved_ == approved, "approved");
-        vm.assertEq(limit_, limit, "bond limit");
     }
 }

@@ -75,6 +75,7 @@ impl Liar {
             token: gristmill_protocol::Address::ZERO,
             max_run_seconds: 3600,
             log_bytes_max: 1 << 20,
+            bond_max: Amount::ZERO,
         };
         let registered = async || {
             liar.sign_in().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use gristmill_protocol::api::{EventBody, JobEvent, JobView};
+use gristmill_protocol::api::{EventBody, JobEvent, JobView, Ruling};
 use gristmill_protocol::client::ClientError;
 use gristmill_protocol::ids::{AttemptNumber, JobId};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -317,6 +317,20 @@ fn event_words(event: &EventBody) -> (Tone, String) {
         EventBody::Held { until_ms } => (
             Tone::Busy,
             format!("settled; paid after {}", quantity::instant(until_ms.unix_seconds())),
+        ),
+        EventBody::Forfeited { provider, to_submitter, .. } => {
+            (Tone::Bad, format!("{provider} lost its bond; {to_submitter} of it came to you"))
+        }
+        EventBody::Disputed { by, .. } => {
+            (Tone::Bad, format!("the result is disputed by {by}; the arbiter rules"))
+        }
+        EventBody::Ruled { ruling } => (
+            Tone::Busy,
+            match ruling {
+                Ruling::Pay => "the arbiter ruled to pay".into(),
+                Ruling::Refund => "the arbiter ruled to refund".into(),
+                Ruling::Reopen => "the arbiter ruled that it is done again".into(),
+            },
         ),
         EventBody::Settled { provider, .. } => (Tone::Good, format!("settled: {provider} is paid")),
         EventBody::Refunding { reason } => {

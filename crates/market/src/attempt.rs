@@ -31,12 +31,23 @@ pub struct Attempt {
     pub ended_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
+    /// The node's signed `Accept`: without it a job with a bond is not assigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acceptance: Option<Acceptance>,
     /// The node's signed `Release`: frees the escrow while the lease runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<CompactSignature>,
     /// Why it ended otherwise than by success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// A node takes a job with a bond.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// Until when it is valid, unix seconds.
+    pub expires: u64,
+    pub signature: CompactSignature,
 }
 
 /// A receipt and the node's signature over its hash, which the caller has checked.

@@ -1,9 +1,10 @@
 //! Everything that can happen to the market, as data. Time comes in beside a command; ids and randomness are in it.
 
 use gristmill_protocol::Address;
-use gristmill_protocol::api::{AttemptRef, IntentKind, Offer};
+use gristmill_protocol::api::{AttemptRef, IntentKind, Offer, Ruling};
 use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash};
 use gristmill_protocol::money::Amount;
+use gristmill_protocol::order::Funding;
 use gristmill_protocol::receipt::Receipt;
 use gristmill_protocol::signing::CompactSignature;
 use gristmill_protocol::terms::Terms;
@@ -20,12 +21,22 @@ use crate::node::Standing;
 pub enum Command {
     /// `by` posts a job. `job` is the hash of `terms`; `spec` has been uploaded before. A job that the chain has shown
     /// without its spec is completed; a job that is known is left alone. `token` is for an assignment that may follow.
-    CreateJob { job: JobId, by: Address, terms: Terms, spec: KnownSpec, token: LeaseToken },
+    /// With `funding`, an order that its submitter has signed, it waits for nothing but a node.
+    CreateJob {
+        job: JobId,
+        by: Address,
+        terms: Terms,
+        spec: KnownSpec,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        funding: Option<Funding>,
+        token: LeaseToken,
+    },
     /// `by` wants its job back. Its wallet calls `cancel` or `refund` on chain; here the work stops.
     CancelJob { job: JobId, by: Address },
     /// A final event of the contract.
     Chain { event: ChainEvent, token: LeaseToken },
-    /// An intent was mined and reverted, or can never be mined.
+    /// An intent was mined and reverted, was skipped in a batch, or can never be mined. One that opens and assigns has
+    /// not failed where it did open the job: the assignment is asked for again.
     IntentFailed { intent: IntentRef, reason: String },
     /// A node, enrolled by `provider`, makes or changes its offer.
     RegisterNode { node: NodeId, provider: Address, offer: Offer, standing: Standing },
@@ -33,6 +44,8 @@ pub enum Command {
     NodeStanding { node: NodeId, standing: Standing },
     /// A node says what it holds and asks for work.
     Poll { node: NodeId, holding: Vec<AttemptRef>, draining: bool, token: LeaseToken },
+    /// The node takes a job with a bond.
+    Accept { speaker: Speaker, expires: u64, signature: CompactSignature },
     /// The program is about to start.
     Start { speaker: Speaker },
     /// An attempt ended: with success if the receipt says so, else with `release` to free the job at once.
@@ -110,6 +123,12 @@ pub enum Fact {
     Lapsed {
         attempt: AttemptNumber,
     },
+    /// Follows a lapse, or a ruling to open the job again.
+    Forfeited {
+        provider: Address,
+        to_submitter: Amount,
+        to_pool: Amount,
+    },
     Settled {
         node: NodeId,
         attempt: AttemptNumber,
@@ -119,6 +138,14 @@ pub enum Fact {
         node: NodeId,
         attempt: AttemptNumber,
         receipt_hash: ReceiptHash,
+    },
+    Disputed {
+        by: Address,
+        until_s: u64,
+    },
+    /// What a ruling to pay or to refund does comes as the next event.
+    Ruled {
+        ruling: Ruling,
     },
     Paid {
         provider: Address,
@@ -156,7 +183,8 @@ impl Command {
             | Self::JobDue { job, .. } => Some(*job),
             Self::Chain { event, .. } => Some(event.job),
             Self::IntentFailed { intent, .. } => Some(intent.job),
-            Self::Start { speaker }
+            Self::Accept { speaker, .. }
+            | Self::Start { speaker }
             | Self::Report { speaker, .. }
             | Self::Release { speaker, .. } => Some(speaker.job),
             Self::RegisterNode { .. }

@@ -5,6 +5,7 @@ use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, ReceiptHash};
 use gristmill_protocol::signing::CompactSignature;
 use serde::{Deserialize, Serialize};
 
+use crate::attempt::Acceptance;
 use crate::escrow::Escrow;
 use crate::job::{Job, State};
 
@@ -22,10 +23,19 @@ pub struct Intent {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum IntentAction {
-    /// Also ends an older lease that has run out.
+    /// Opens a prepaid job by its order, for whoever is to get it.
+    Open,
+    /// Opens a prepaid job by its order, and assigns it in the same call. It has succeeded if the job is open.
+    OpenAndAssign {
+        attempt: AttemptNumber,
+        node: NodeId,
+    },
+    /// Also ends an older lease that has run out. With the node's acceptance where the job has a bond.
     Assign {
         attempt: AttemptNumber,
         node: NodeId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        acceptance: Option<Acceptance>,
     },
     /// Once per renewal, which is why the renewal is part of it.
     CallIn {
@@ -54,6 +64,8 @@ impl Intent {
     #[must_use]
     pub fn kind(&self) -> IntentKind {
         match self.action {
+            IntentAction::Open => IntentKind::Open,
+            IntentAction::OpenAndAssign { .. } => IntentKind::OpenAndAssign,
             IntentAction::Assign { .. } => IntentKind::Assign,
             IntentAction::CallIn { .. } => IntentKind::CallIn,
             IntentAction::Release { .. } => IntentKind::Release,
@@ -75,7 +87,8 @@ impl Intent {
     pub fn about(&self) -> String {
         let job = self.job;
         match self.action {
-            IntentAction::Assign { attempt, node } => format!("{job}/{attempt}/{node}"),
+            IntentAction::OpenAndAssign { attempt, node }
+            | IntentAction::Assign { attempt, node, .. } => format!("{job}/{attempt}/{node}"),
             IntentAction::CallIn { attempt, renewed_at_s } => {
                 format!("{job}/{attempt}/{renewed_at_s}")
             }
@@ -83,7 +96,7 @@ impl Intent {
             | IntentAction::Lapse { attempt }
             | IntentAction::Settle { attempt, .. }
             | IntentAction::Claim { attempt } => format!("{job}/{attempt}"),
-            IntentAction::Refund => format!("{job}"),
+            IntentAction::Open | IntentAction::Refund => format!("{job}"),
         }
     }
 
@@ -96,7 +109,13 @@ impl Intent {
         }
         let holds = |wanted: AttemptNumber| matches!(job.escrow, Escrow::Assigned { attempt, .. } if attempt == wanted);
         match self.action {
+            IntentAction::Open => {
+                job.escrow == Escrow::None && !matches!(job.state, State::Cancelled)
+            }
             // Not one that was given up, and not one that is on chain already.
+            IntentAction::OpenAndAssign { attempt, .. } => {
+                job.escrow == Escrow::None && job.state.attempt() == Some(attempt)
+            }
             IntentAction::Assign { attempt, .. } => {
                 attempt > job.assignments && job.state.attempt() == Some(attempt)
             }

@@ -1,5 +1,6 @@
 //! The contract's slot of a job, as final events have shown it.
 
+use gristmill_protocol::Address;
 use gristmill_protocol::api::EscrowState;
 use gristmill_protocol::ids::{AttemptNumber, NodeId, ReceiptHash};
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,13 @@ pub enum Escrow {
         receipt_hash: ReceiptHash,
         until_s: u64,
     },
+    /// The arbiter may rule until `until_s`; after it a claim pays the provider.
+    Disputed {
+        node: NodeId,
+        attempt: AttemptNumber,
+        by: Address,
+        until_s: u64,
+    },
     Paid,
     Refunded,
     /// Withdrawn by the submitter, or forbidden before it was opened.
@@ -58,6 +66,7 @@ impl Escrow {
             Self::Assigned { .. } => EscrowState::Assigned,
             Self::Held { .. } => EscrowState::Held,
             Self::Published { .. } => EscrowState::Published,
+            Self::Disputed { .. } => EscrowState::Disputed,
             Self::Paid => EscrowState::Paid,
             Self::Refunded => EscrowState::Refunded,
             Self::Cancelled => EscrowState::Cancelled,
@@ -70,7 +79,20 @@ impl Escrow {
         match *self {
             Self::Assigned { attempt, .. }
             | Self::Held { attempt, .. }
-            | Self::Published { attempt, .. } => Some(attempt),
+            | Self::Published { attempt, .. }
+            | Self::Disputed { attempt, .. } => Some(attempt),
+            Self::None | Self::Open | Self::Paid | Self::Refunded | Self::Cancelled => None,
+        }
+    }
+
+    /// Who delivered, or is at work.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        match *self {
+            Self::Assigned { node, .. }
+            | Self::Held { node, .. }
+            | Self::Published { node, .. }
+            | Self::Disputed { node, .. } => Some(node),
             Self::None | Self::Open | Self::Paid | Self::Refunded | Self::Cancelled => None,
         }
     }
@@ -84,7 +106,8 @@ impl Escrow {
             | Self::Open
             | Self::Assigned { .. }
             | Self::Held { .. }
-            | Self::Published { .. } => false,
+            | Self::Published { .. }
+            | Self::Disputed { .. } => false,
         }
     }
 }

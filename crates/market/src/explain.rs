@@ -9,6 +9,7 @@ use gristmill_protocol::spec::parse_compute_capability;
 use gristmill_protocol::time::Timestamp;
 
 use crate::demand::Demand;
+use crate::escrow::Escrow;
 use crate::job::{Job, State, Wait};
 use crate::matching::{Ask, Constraint, Moment, fits, gpus_of_model, gpus_with_vram, has_model};
 use crate::node::Node;
@@ -18,6 +19,10 @@ use crate::policy::Policy;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
     Pay {
+        from: Amount,
+        to: Amount,
+    },
+    Bond {
         from: Amount,
         to: Amount,
     },
@@ -57,10 +62,11 @@ pub enum Change {
 
 impl Change {
     /// Changes what is asked.
-    pub fn apply(&self, demand: &mut Demand, pay: &mut Amount) {
+    pub fn apply(&self, demand: &mut Demand, pay: &mut Amount, bond: &mut Amount) {
         let resources = &mut demand.resources;
         match self {
             Self::Pay { to, .. } => *pay = *to,
+            Self::Bond { to, .. } => *bond = *to,
             Self::RunSeconds { to, .. } => demand.max_run_seconds = *to,
             Self::CpuMillis { to, .. } => resources.cpu_millis = *to,
             Self::MemoryBytes { to, .. } => resources.memory_bytes = *to,
@@ -76,7 +82,7 @@ impl Change {
     fn permille(&self) -> u128 {
         let part = |from: u128, to: u128| from.abs_diff(to).saturating_mul(1000) / from.max(1);
         match *self {
-            Self::Pay { from, to } => part(from.0, to.0),
+            Self::Pay { from, to } | Self::Bond { from, to } => part(from.0, to.0),
             Self::RunSeconds { from, to }
             | Self::CpuMillis { from, to }
             | Self::Gpus { from, to } => part(from.into(), to.into()),
@@ -98,6 +104,7 @@ impl fmt::Display for Change {
                     "let the job pay the provider at least {to} instead of {from}, the fee taken off"
                 )
             }
+            Self::Bond { from, to } => write!(f, "lower bond from {from} to {to}"),
             Self::RunSeconds { from, to } => write!(f, "lower max_run_seconds from {from} to {to}"),
             Self::CpuMillis { from, to } => write!(f, "lower cpu_millis from {from} to {to}"),
             Self::MemoryBytes { from, to } => write!(f, "lower memory_bytes from {from} to {to}"),
@@ -148,16 +155,17 @@ pub fn suggest<'a>(
 
 /// Goes through the constraints in order, and changes what each one misses. Empty where the node fits as it is.
 fn changes_for(ask: &Ask<'_>, node: &Node, moment: Moment) -> Option<Vec<Change>> {
-    let (mut demand, mut pay, mut changes) = (ask.demand.clone(), ask.pay, Vec::new());
+    let (mut demand, mut pay, mut bond) = (ask.demand.clone(), ask.pay, ask.bond);
+    let mut changes = Vec::new();
     for constraint in Constraint::ALL {
         loop {
-            let asked = Ask { demand: &demand, pay, ..*ask };
+            let asked = Ask { demand: &demand, pay, bond, ..*ask };
             if constraint.is_met(&asked, node, moment) {
                 break;
             }
             // Ends: only a model is ever added twice, and each time one that the node has and that was not accepted.
             let change = change_for(*constraint, &asked, node)?;
-            change.apply(&mut demand, &mut pay);
+            change.apply(&mut demand, &mut pay, &mut bond);
             changes.push(change);
         }
     }
@@ -177,6 +185,7 @@ fn change_for(constraint: Constraint, ask: &Ask<'_>, node: &Node) -> Option<Chan
         | Constraint::Token
         | Constraint::Free => return None,
         Constraint::Price => Change::Pay { from: ask.pay, to: offer.price_floor },
+        Constraint::Bond => Change::Bond { from: ask.bond, to: offer.bond_max },
         Constraint::RunTime => {
             Change::RunSeconds { from: demand.max_run_seconds, to: offer.max_run_seconds }
         }
@@ -281,6 +290,9 @@ fn count(nodes: usize) -> u32 {
 /// One sentence for people: what is happening with the job, or why nothing is.
 #[must_use]
 pub fn summary(job: &Job) -> String {
+    if matches!(job.escrow, Escrow::Disputed { .. }) {
+        return "The result is disputed. If the arbiter does not rule in its time, the provider is paid.".into();
+    }
     match &job.state {
         State::Funding => "The bounty is not locked yet: open the job on chain.".into(),
         State::Queued { wait } => match wait {

@@ -4,6 +4,7 @@ use gristmill_protocol::Address;
 use gristmill_protocol::api::{IntentKind, JobState};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
 use gristmill_protocol::money::Amount;
+use gristmill_protocol::order::Funding;
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct Job {
     /// Absent while only the chain knows of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demand: Option<Demand>,
+    /// The order that opens the job from its submitter's balance, once a node is promised to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funding: Option<Funding>,
     pub state: State,
     pub escrow: Escrow,
     /// The last event of the chain that was applied.
@@ -83,7 +87,7 @@ pub enum State {
     Settled { attempt: AttemptNumber },
     /// Refunded, finally.
     Refunded,
-    /// Given up before the bounty was locked. Quiet: a late deposit is given back.
+    /// Given up before the bounty was locked. Quiet: a late deposit is given back, unless it comes by the job's order.
     Cancelled,
 }
 
@@ -119,6 +123,10 @@ pub enum RefundReason {
     NotSupported,
     /// A run would outlast the attempt that the terms allow.
     AttemptTooShort,
+    /// The arbiter ruled for the submitter.
+    Ruled,
+    /// The order that was to pay for it has expired.
+    OrderExpired,
 }
 
 impl State {
@@ -196,6 +204,18 @@ impl Job {
         self.newest.0 < attempts_max && self.excluded.len() < EXCLUDED_MAX
     }
 
+    /// Whether an order is still to open it.
+    #[must_use]
+    pub fn is_prepaid(&self) -> bool {
+        self.funding.is_some() && self.escrow == Escrow::None
+    }
+
+    /// Whether its provider puts a bond at stake: then it is assigned with the node's acceptance only.
+    #[must_use]
+    pub fn is_bonded(&self) -> bool {
+        self.terms.bond > Amount::ZERO
+    }
+
     /// Whether `now` is after the deadline. At the deadline itself everything is still possible.
     #[must_use]
     pub fn is_past_deadline(&self, now: Timestamp) -> bool {
@@ -219,6 +239,8 @@ impl RefundReason {
             }
             Self::NotSupported => "the spec asks for what this scheduler cannot do".into(),
             Self::AttemptTooShort => "a run would outlast the attempt that the terms allow".into(),
+            Self::Ruled => "the arbiter ruled for the submitter".into(),
+            Self::OrderExpired => "the order that was to pay for it has expired".into(),
         }
     }
 }

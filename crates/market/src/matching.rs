@@ -6,6 +6,7 @@ use gristmill_protocol::api::{Gpu, Offer};
 use gristmill_protocol::ids::{AttemptNumber, LeaseToken, NodeId};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::spec::{Resources, Strategy, parse_compute_capability};
+use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
 
 use crate::demand::Demand;
@@ -17,6 +18,8 @@ use crate::node::{HOLDING_MAX, Held, Mode, Node, Standing};
 pub struct Ask<'a> {
     pub demand: &'a Demand,
     pub pay: Amount,
+    /// What the provider puts at stake.
+    pub bond: Amount,
     pub token: Address,
     pub excluded: &'a [NodeId],
 }
@@ -26,7 +29,8 @@ impl<'a> Ask<'a> {
     #[must_use]
     pub fn of(job: &'a Job) -> Option<Self> {
         let demand = job.demand.as_ref()?;
-        Some(Self { demand, pay: job.pay(), token: job.terms.token, excluded: &job.excluded })
+        let Terms { bond, token, .. } = job.terms;
+        Some(Self { demand, pay: job.pay(), bond, token, excluded: &job.excluded })
     }
 }
 
@@ -68,6 +72,8 @@ constraints! {
     Token, "token";
     /// What the job pays is at least the node's floor.
     Price, "price";
+    /// The bond is at most what its provider puts at stake.
+    Bond, "bond";
     RunTime, "run_time";
     Cpu, "cpu";
     Memory, "memory";
@@ -109,6 +115,7 @@ impl Constraint {
             Self::Runtime => offer.runtimes.contains(&ask.demand.runtime),
             Self::Token => offer.token == ask.token,
             Self::Price => offer.price_floor <= ask.pay,
+            Self::Bond => ask.bond <= offer.bond_max,
             Self::RunTime => ask.demand.max_run_seconds <= offer.max_run_seconds,
             Self::Cpu => want.cpu_millis <= offer.cpu_millis,
             Self::Memory => want.memory_bytes <= offer.memory_bytes,

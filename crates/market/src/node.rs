@@ -57,7 +57,7 @@ pub enum Mode {
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     Good,
-    /// Its provider has not approved this scheduler for the token of its offer.
+    /// Its provider has not approved this scheduler.
     NotApproved,
     /// Its provider has revoked it, for good.
     Revoked,

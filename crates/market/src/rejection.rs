@@ -45,6 +45,14 @@ pub enum Rejection {
     StaleAttempt { attempt: AttemptNumber, newest: AttemptNumber },
     #[error("this is not the lease token of the attempt")]
     WrongToken,
+    #[error("a job with a bond begins with the node's acceptance: send it first")]
+    AcceptanceMissing,
+    #[error("the acceptance is valid until {expires}; it must be valid until {least} at least")]
+    AcceptanceTooShort { expires: u64, least: u64 },
+    #[error("the job is not part of the order: its path does not lead to the order's root")]
+    NotInOrder,
+    #[error("the order has expired at {expires}: sign a new one")]
+    OrderExpired { expires: u64 },
     #[error("the receipt does not belong to this attempt: its {0} differs")]
     WrongReceipt(&'static str),
     #[error("the job is {state}: this is not possible now", state = .state.as_str().replace('_', " "))]
@@ -65,18 +73,21 @@ impl Rejection {
             Self::WrongScheduler { .. } => ErrorCode::WrongScheduler,
             Self::NotTheSubmitter { .. } => ErrorCode::Forbidden,
             Self::FeeTooLow { .. } => ErrorCode::FeeTooLow,
-            Self::InvalidTerms(_) | Self::TooLate { .. } | Self::AttemptTooShort { .. } => {
-                ErrorCode::InvalidTerms
-            }
+            Self::InvalidTerms(_)
+            | Self::TooLate { .. }
+            | Self::AttemptTooShort { .. }
+            | Self::NotInOrder
+            | Self::OrderExpired { .. } => ErrorCode::InvalidTerms,
             Self::SpecMismatch => ErrorCode::SpecHashMismatch,
             Self::NotSupported(_) => ErrorCode::NotSupported,
             Self::InvalidOffer(_) => ErrorCode::InvalidOffer,
-            Self::TooManyHeld { .. } => ErrorCode::InvalidRequest,
+            Self::TooManyHeld { .. } | Self::AcceptanceTooShort { .. } => ErrorCode::InvalidRequest,
             Self::StaleAttempt { .. } | Self::WrongToken => ErrorCode::StaleAttempt,
             Self::WrongReceipt(_) => ErrorCode::InvalidReceipt,
-            Self::WrongState { .. } | Self::NotDue { .. } | Self::ImpossibleOnChain { .. } => {
-                ErrorCode::Conflict
-            }
+            Self::WrongState { .. }
+            | Self::NotDue { .. }
+            | Self::ImpossibleOnChain { .. }
+            | Self::AcceptanceMissing => ErrorCode::Conflict,
         }
     }
 }

@@ -11,6 +11,7 @@ mod work;
 use gristmill_protocol::ids::{JobId, LeaseToken};
 use gristmill_protocol::time::Timestamp;
 
+use crate::attempt::Acceptance;
 use crate::command::Command;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -42,6 +43,7 @@ pub fn needs(command: &Command) -> Needs {
         }
         Command::CancelJob { .. }
         | Command::IntentFailed { .. }
+        | Command::Accept { .. }
         | Command::Start { .. }
         | Command::Report { .. }
         | Command::Release { .. }
@@ -61,8 +63,8 @@ pub fn decide(world: &mut World, command: Command, now: Timestamp) -> Result<Rep
 
 fn apply(draft: &mut Draft<'_>, command: Command) -> Result<Reply, Rejection> {
     match command {
-        Command::CreateJob { job, by, terms, spec, token } => {
-            let reply = admission::create(draft, job, by, terms, &spec)?;
+        Command::CreateJob { job, by, terms, spec, funding, token } => {
+            let reply = admission::create(draft, job, by, terms, &spec, funding)?;
             lifecycle::match_job(draft, job, token)?;
             Ok(reply)
         }
@@ -75,6 +77,9 @@ fn apply(draft: &mut Draft<'_>, command: Command) -> Result<Reply, Rejection> {
         Command::NodeStanding { node, standing } => nodes::stand(draft, node, standing),
         Command::Poll { node, holding, draining, token } => {
             work::poll(draft, node, &holding, draining, token)
+        }
+        Command::Accept { speaker, expires, signature } => {
+            work::accept(draft, &speaker, Acceptance { expires, signature })
         }
         Command::Start { speaker } => work::start(draft, &speaker),
         Command::Report { speaker, receipt, signature, release } => {

@@ -33,7 +33,7 @@ pub struct Needs {
 pub enum Window {
     /// Nodes that could take this job, to be loaded where [`Job::wants_nodes`] of the loaded row holds, or where the
     /// job is not known yet: online, in good standing, with enough free (`cpu_millis`, `memory_bytes`, `disk_bytes`,
-    /// `gpus`), right token and runtime, price floor at most the pay. Cheapest first, or longest idle first.
+    /// `gpus`), right token and runtime, price floor at most the pay, `bond_max` at least the bond. Cheapest first, or longest idle first.
     NodesFor(JobId),
     /// Jobs that this node could take: [`Job::is_assignable`], and the same filter seen from the node. Each with its
     /// attempts. Oldest `queued_at` first.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash, SpecHash, TxHash};
 use crate::money::Amount;
+use crate::order::Funding;
 use crate::receipt::{Outcome, Receipt};
 use crate::signing::CompactSignature;
 use crate::spec::{JobSpec, RuntimeKind, Strategy, parse_compute_capability};
@@ -48,6 +49,16 @@ pub struct Info {
     pub strategy: Strategy,
     /// Bytes of one upload of content.
     pub content_bytes_max: u64,
+    /// Set while this scheduler signs nothing, because contract, events and its database differ. A person looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payouts_stopped: Option<PayoutsStopped>,
+}
+
+/// Why a scheduler neither assigns nor pays now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PayoutsStopped {
+    pub since_ms: Timestamp,
+    pub reason: String,
 }
 
 // ---- signing in ----
@@ -223,11 +234,28 @@ pub enum EscrowState {
     Cancelled,
 }
 
+/// How an arbiter ends a dispute.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Ruling {
+    /// The provider is paid.
+    Pay,
+    /// The bounty goes back to the submitter.
+    Refund,
+    /// The job is open again, for another node.
+    Reopen,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateJob {
     /// The spec that they name must have been uploaded before.
     pub terms: Terms,
+    /// An order that pays for the job. Without one its submitter opens it on chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funding: Option<Funding>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -291,6 +319,10 @@ pub struct TransactionView {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum IntentKind {
+    /// Opens a job from its submitter's balance, by an order.
+    Open,
+    /// The same, and assigns it at once.
+    OpenAndAssign,
     Assign,
     CallIn,
     Release,
@@ -304,6 +336,8 @@ impl IntentKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Open => "open",
+            Self::OpenAndAssign => "open_and_assign",
             Self::Assign => "assign",
             Self::CallIn => "call_in",
             Self::Release => "release",
@@ -397,6 +431,25 @@ pub enum EventBody {
     Held {
         until_ms: Timestamp,
     },
+    /// A provider that fell silent has lost its bond.
+    Forfeited {
+        #[schema(value_type = String)]
+        provider: Address,
+        /// What became the submitter's at once.
+        to_submitter: Amount,
+        /// What waits for whoever completes the job.
+        to_pool: Amount,
+    },
+    /// The result is disputed on chain; the arbiter has until then.
+    Disputed {
+        #[schema(value_type = String)]
+        by: Address,
+        until_ms: Timestamp,
+    },
+    /// The arbiter has ruled.
+    Ruled {
+        ruling: Ruling,
+    },
     Settled {
         #[schema(value_type = String)]
         provider: Address,
@@ -483,6 +536,9 @@ pub struct Offer {
     pub max_run_seconds: u32,
     /// Bytes of log that the node keeps of one attempt.
     pub log_bytes_max: u64,
+    /// The largest bond that the provider puts at stake for one job; 0 for none.
+    #[serde(default)]
+    pub bond_max: Amount,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -612,6 +668,17 @@ pub struct Stop {
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     pub lease_token: LeaseToken,
+}
+
+/// The node takes a job with a bond. Without this it is not assigned on chain.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptRequest {
+    pub lease_token: LeaseToken,
+    /// Until when the acceptance is valid, unix seconds.
+    pub expires: u64,
+    /// Of `Accept`.
+    pub signature: CompactSignature,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]

@@ -1,6 +1,7 @@
 //! Bindings of the contracts, from `contracts/abi/`, and the terms as the contract takes them.
 
-use crate::api::EscrowState;
+use crate::api::{EscrowState, Ruling};
+use crate::order::Order;
 use crate::signing::CompactSignature;
 use crate::terms::Terms;
 
@@ -41,6 +42,17 @@ pub fn escrow_state(state: u8) -> Option<EscrowState> {
         6 => EscrowState::Paid,
         7 => EscrowState::Refunded,
         8 => EscrowState::Cancelled,
+        _ => return None,
+    })
+}
+
+/// The contract's `Ruling`, which the ABI knows as a number only; `None` where it is none of ours.
+#[must_use]
+pub fn ruling(ruling: u8) -> Option<Ruling> {
+    Some(match ruling {
+        0 => Ruling::Pay,
+        1 => Ruling::Refund,
+        2 => Ruling::Reopen,
         _ => return None,
     })
 }
@@ -91,6 +103,12 @@ impl From<&IJobMarket::Terms> for Terms {
             spec_hash: crate::ids::SpecHash(terms.specHash),
             salt: terms.salt,
         }
+    }
+}
+
+impl From<&Order> for IJobMarket::Order {
+    fn from(order: &Order) -> Self {
+        Self { root: order.root, epoch: order.epoch, expires: crate::signing::u40(order.expires) }
     }
 }
 

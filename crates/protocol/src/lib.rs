@@ -12,6 +12,7 @@ pub mod error;
 pub mod ids;
 pub mod login;
 pub mod money;
+pub mod order;
 pub mod receipt;
 pub mod signing;
 pub mod spec;

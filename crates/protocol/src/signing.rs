@@ -1,4 +1,4 @@
-//! EIP-712: the domain, the job id, and every message that a node signs.
+//! EIP-712: the domain, the job id, every message that a node signs, and the order that a submitter signs.
 //!
 //! Job ids use the domain of deployment, signatures the chain id at hand, so that no signature is valid after a fork
 //! or on another chain. Signatures are compact (EIP-2098): `r`, then `s` with the parity in its highest bit.
@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::ids::{AttemptNumber, JobId, NodeId, ParseIdError, ReceiptHash};
+use crate::order::Order;
 use crate::terms::Terms;
 
 /// The structs as the contract hashes them. Their names and fields are part of the protocol.
@@ -42,6 +43,8 @@ mod sol {
         struct Renew { bytes32 jobId; uint16 attempt; uint40 issuedAt; }
         struct Release { bytes32 jobId; uint16 attempt; }
         struct Enroll { address node; address provider; uint40 expires; }
+        struct Accept { bytes32 jobId; uint16 attempt; uint40 expires; }
+        struct Order { bytes32 root; uint32 epoch; uint40 expires; }
     }
 }
 
@@ -119,7 +122,36 @@ impl Domain {
                 sol::Enroll { node: node.0, provider, expires: u40(expires) }
                     .eip712_signing_hash(&domain)
             }
+            Message::Accept { job_id, attempt, expires } => {
+                sol::Accept { jobId: job_id.0, attempt: attempt.0, expires: u40(expires) }
+                    .eip712_signing_hash(&domain)
+            }
         }
+    }
+
+    /// What a submitter signs, so that others may open the jobs of `order` from its balance.
+    #[must_use]
+    pub fn order_digest(&self, order: &Order) -> B256 {
+        sol::Order { root: order.root, epoch: order.epoch, expires: u40(order.expires) }
+            .eip712_signing_hash(&self.eip712())
+    }
+
+    /// Whether the key of `owner` signed `order`, in 65 bytes or the 64 of EIP-2098. What a wallet that is a contract
+    /// has signed (EIP-1271) only the chain can say.
+    #[must_use]
+    pub fn has_ordered(&self, owner: Address, order: &Order, signature: &[u8]) -> bool {
+        let signature = match <[u8; 64]>::try_from(signature) {
+            Ok(compact) => Some(Signature::from_erc2098(&compact)),
+            // The contract knows no other way to write the parity.
+            Err(_) if matches!(signature.get(64), Some(27 | 28)) => {
+                Signature::from_raw(signature).ok()
+            }
+            Err(_) => None,
+        };
+        let digest = self.order_digest(order);
+        signature
+            .and_then(|signature| signature.recover_address_from_prehash(&digest).ok())
+            .is_some_and(|signer| signer == owner)
     }
 
     /// Whose signature `signature` of `message` is, or `None` where it is nobody's.
@@ -130,7 +162,8 @@ impl Domain {
 }
 
 /// Seconds as the contract's `uint40`. Larger values have no meaning on chain; they saturate, and `open` refuses them.
-pub(crate) fn u40(seconds: u64) -> U40 {
+#[must_use]
+pub fn u40(seconds: u64) -> U40 {
     U40::try_from(seconds).unwrap_or(U40::MAX)
 }
 
@@ -148,6 +181,8 @@ pub enum Message {
     Release { job_id: JobId, attempt: AttemptNumber },
     /// The node wants to belong to this provider; `expires` in unix seconds.
     Enroll { node: NodeId, provider: Address, expires: u64 },
+    /// The node takes a job with a bond; valid until `expires`, in unix seconds.
+    Accept { job_id: JobId, attempt: AttemptNumber, expires: u64 },
 }
 
 /// A secp256k1 signature in 64 bytes (EIP-2098).
@@ -215,5 +250,17 @@ impl<'de> Deserialize<'de> for CompactSignature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_signed_in_the_forms_that_the_contract_takes() {
+        let domain = Domain { chain_id: 4439, contract: Address::repeat_byte(1) };
+        let order = Order { root: B256::repeat_byte(2), epoch: 3, expires: 4 };
+        println!("{}", domain.order_digest(&order));
     }
 }

@@ -70,9 +70,9 @@ pub enum TermsError {
     #[error("{field} is {seconds} s; it must be {least} to {most} s")]
     Window { field: &'static str, seconds: u32, least: u32, most: u32 },
     #[error(
-        "bonds are not supported by this version of the contract: set bond and dispute_bond to 0"
+        "with a bond at stake the arbiter must be neither the submitter nor the scheduler: name another, or set bond and dispute_bond to 0"
     )]
-    BondNotSupported,
+    PartialArbiter,
 }
 
 impl Terms {
@@ -98,8 +98,9 @@ impl Terms {
         if self.fee > self.bounty {
             return Err(TermsError::FeeAboveBounty { fee: self.fee, bounty: self.bounty });
         }
-        if self.bond != Amount::ZERO || self.dispute_bond != Amount::ZERO {
-            return Err(TermsError::BondNotSupported);
+        let at_stake = self.bond != Amount::ZERO || self.dispute_bond != Amount::ZERO;
+        if at_stake && (self.arbiter == self.submitter || self.arbiter == self.scheduler) {
+            return Err(TermsError::PartialArbiter);
         }
         if self.deadline <= now || self.deadline > now.saturating_add(u64::from(365 * DAY)) {
             return Err(TermsError::Deadline);

@@ -29,6 +29,7 @@ pub struct Config {
     pub market: MarketConfig,
     pub limits: Limits,
     pub content: Quotas,
+    pub specs: SpecsConfig,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -54,6 +55,14 @@ pub struct ChainConfig {
     pub poll_interval_ms: u64,
     pub log_blocks_max: u64,
     pub fee_ceiling_gwei: u64,
+    pub reconcile_every_seconds: u64,
+    pub tokens: Vec<Address>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecsConfig {
+    pub gateways: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -170,6 +179,11 @@ impl Config {
                 return invalid("chain.rpc_urls", url, "write http://host:port or https://host");
             }
         }
+        for url in &self.specs.gateways {
+            if !is_url(url) {
+                return invalid("specs.gateways", url, "write http://host:port or https://host");
+            }
+        }
         if self.market.fee_bps > 10_000 {
             return invalid(
                 "market.fee_bps",
@@ -189,6 +203,7 @@ impl Config {
             ("chain.poll_interval_ms", self.chain.poll_interval_ms, 10, 60_000),
             ("chain.log_blocks_max", self.chain.log_blocks_max, 1, 100_000),
             ("chain.fee_ceiling_gwei", self.chain.fee_ceiling_gwei, 1, 1_000_000_000),
+            ("chain.reconcile_every_seconds", self.chain.reconcile_every_seconds, 1, 86_400),
             ("market.silence_ms", self.market.silence_ms, 1000, 3_600_000),
             ("market.offline_ms", self.market.offline_ms, self.market.silence_ms, 86_400_000),
             ("limits.connections_max", self.limits.connections_max as u64, 1, 1_000_000),
@@ -264,6 +279,8 @@ mod tests {
             ("[market]\nstrategy = \"reputation\"", "market.strategy"),
             ("[chain]\nrpc_urls = []", "chain.rpc_urls"),
             ("[chain]\nfinality_depth = 0", "chain.finality_depth"),
+            ("[specs]\ngateways = [\"ipfs\"]", "specs.gateways"),
+            ("[chain]\nreconcile_every_seconds = 0", "chain.reconcile_every_seconds"),
             ("public_url = \"mill\"", "public_url"),
             ("public_url = \"http://mill.example/under/a/path\"", "public_url"),
             ("listen = 5", "listen"),

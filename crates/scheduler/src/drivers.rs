@@ -16,12 +16,17 @@ use crate::store::chain::ReplicaId;
 pub mod chain_rpc;
 pub mod chain_sender;
 pub mod chain_watcher;
+pub mod reconciler;
+pub mod spec_finder;
 mod timer;
 pub mod verifier;
 
 use chain_rpc::{ChainRpc, WrongChain};
 use chain_sender::ChainSender;
 use chain_watcher::ChainWatcher;
+use reconciler::Reconciler;
+use reconciler::rounds::Rounds;
+use spec_finder::SpecFinder;
 use timer::Timer;
 use verifier::Verifier;
 
@@ -38,6 +43,8 @@ pub enum DriverError {
     Store(#[from] StoreError),
     #[error("the scheduler is stopping")]
     Stopping,
+    #[error("cannot set up the HTTP client")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Asks the chain whether it is the one of the deployment, and whether the contract is there.
@@ -74,11 +81,21 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
         clock: app.clock.clone(),
         deployment: app.deployment.clone(),
         scheduler: app.scheduler,
+        content: Some(Arc::clone(&app.content)),
         finality_depth: config.chain.finality_depth,
         poll_interval_ms: config.chain.poll_interval_ms,
         log_blocks_max: config.chain.log_blocks_max,
         health: Arc::clone(&app.health),
         now,
+    };
+    let rounds = Rounds {
+        reconciler: reconciler(app, Arc::clone(&rpc)),
+        turns: app.turns.clone(),
+        clock: app.clock.clone(),
+        finality_depth: config.chain.finality_depth,
+        every_seconds: config.chain.reconcile_every_seconds,
+        now: head.clone(),
+        before: None,
     };
     let sender = ChainSender {
         rpc,
@@ -109,13 +126,37 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
         wake: Arc::clone(&app.wake),
         clock: app.clock.clone(),
     };
+    let spec_finder = SpecFinder {
+        store: Arc::clone(&app.store),
+        turns: app.turns.clone(),
+        wake: Arc::clone(&app.wake),
+        clock: app.clock.clone(),
+        content: Arc::clone(&app.content),
+        scheduler: app.scheduler,
+        gateways: config.specs.gateways.clone(),
+        http: spec_finder::http_client()?,
+        asked: std::collections::HashMap::new(),
+    };
     let drivers = TaskTracker::new();
     drivers.spawn(watcher.run(stop.clone()));
     drivers.spawn(sender.run(stop.clone()));
     drivers.spawn(verifier.run(stop.clone()));
     drivers.spawn(timer.run(stop.clone()));
+    drivers.spawn(rounds.run(stop.clone()));
+    drivers.spawn(spec_finder.run(stop.clone()));
     drivers.close();
     Ok(drivers)
+}
+
+fn reconciler(app: &App, rpc: Arc<ChainRpc>) -> Reconciler {
+    Reconciler {
+        rpc,
+        store: Arc::clone(&app.store),
+        deployment: app.deployment.clone(),
+        scheduler: app.scheduler,
+        log_blocks_max: app.config.chain.log_blocks_max,
+        tokens: app.config.chain.tokens.clone(),
+    }
 }
 
 /// The name of this replica: the same after a restart, so that what it leased is still its own. With SQLite there is one.

@@ -11,6 +11,9 @@ use gristmill_scheduler::config::{Config, DEFAULT_CONFIG};
 use gristmill_scheduler::store::sqlite::SqliteStore;
 use gristmill_scheduler::{drivers, openapi_json, run, telemetry};
 
+#[path = "main/reconcile.rs"]
+mod reconcile;
+
 /// Assigns jobs to nodes, has results verified, and settles them on chain.
 ///
 /// A scheduler can never take, redirect or freeze the money of a job: it gets its fee, and only when a result is paid.
@@ -22,6 +25,7 @@ use gristmill_scheduler::{drivers, openapi_json, run, telemetry};
   gristmill-scheduler check                       is everything there: files, key, chain, contract?
   gristmill-scheduler                             run
   gristmill-scheduler --config /etc/gristmill/scheduler.toml run
+  gristmill-scheduler reconcile                   do contract, events and database agree?
 
 The password of the keystore is in the environment:
   GRISTMILL_SCHEDULER_KEYSTORE_PASSWORD=… gristmill-scheduler
@@ -50,6 +54,18 @@ enum Verb {
     Config,
     /// Look at configuration, key, database, chain and contract, and change nothing.
     Check,
+    /// Compare contract, events and database. A difference stops payouts until you have looked.
+    ///
+    /// Everything is compared as of the last block that the scheduler has read, whether it runs or not: each unfinished
+    /// job, each payment, and what the contract holds against what it owes. While payouts are stopped the scheduler
+    /// serves as ever, and signs nothing new. The exit code is 0 if all agree and payouts go on, 1 if not, and 3 if they
+    /// could not be compared.
+    #[command(after_help = "Examples:
+  gristmill-scheduler reconcile
+  gristmill-scheduler reconcile --json | jq .differences
+  gristmill-scheduler reconcile --resume
+  gristmill-scheduler reconcile --resume --force \"the database was restored from a backup, job 0x… is known\"")]
+    Reconcile(reconcile::Options),
     /// Bring the database up to date and exit. `run` does so too.
     Migrate,
     /// Print the OpenAPI document of the HTTP API.
@@ -59,18 +75,22 @@ enum Verb {
 #[tokio::main]
 async fn main() -> ExitCode {
     match perform(Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
-            for cause in error.chain().skip(1) {
-                eprintln!("  because {cause}");
-            }
+            explain(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn perform(cli: Cli) -> anyhow::Result<()> {
+fn explain(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because {cause}");
+    }
+}
+
+async fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or(Verb::Run) {
         Verb::Run => {
             let config = read_config(&cli.config)?;
@@ -79,6 +99,9 @@ async fn perform(cli: Cli) -> anyhow::Result<()> {
         }
         Verb::Config => write_out(DEFAULT_CONFIG)?,
         Verb::Check => check(&read_config(&cli.config)?).await?,
+        Verb::Reconcile(options) => {
+            return Ok(reconcile::reconcile(&read_config(&cli.config)?, &options).await);
+        }
         Verb::Migrate => {
             let config = read_config(&cli.config)?;
             run::create_data_dir(&config)?;
@@ -90,7 +113,7 @@ async fn perform(cli: Cli) -> anyhow::Result<()> {
         }
         Verb::Openapi => write_out(&openapi_json())?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A reader that has seen enough, such as `head`, is no failure.

@@ -72,6 +72,7 @@ pub(crate) fn create(terms: Terms) -> Command {
         by: terms.submitter,
         terms,
         spec: spec(),
+        funding: None,
         token: token(1),
     }
 }
@@ -95,6 +96,7 @@ pub(crate) fn offer() -> Offer {
         token: Address::ZERO,
         max_run_seconds: 3600,
         log_bytes_max: 1 << 20,
+        bond_max: Amount::ZERO,
     }
 }
 

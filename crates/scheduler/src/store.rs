@@ -18,11 +18,13 @@ use gristmill_protocol::time::Timestamp;
 
 pub mod chain;
 pub mod memory;
+pub mod reconcile;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
 
 pub use chain::{ChainReads, ChainWrites};
+pub use reconcile::{ReconcileReads, ReconcileWrites};
 
 /// Why the database could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +73,7 @@ pub trait Writer: Send {
 }
 
 /// Reads what is committed, or, inside a transaction, what it has written so far.
-pub trait Reads: ChainReads {
+pub trait Reads: ChainReads + ReconcileReads {
     fn job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
     /// Oldest first.
     fn attempts(&self, job: JobId) -> Result<Vec<Attempt>, StoreError>;
@@ -95,7 +97,7 @@ pub trait Reads: ChainReads {
 }
 
 /// Writes in one transaction.
-pub trait Writes: Reads + ChainWrites {
+pub trait Writes: Reads + ChainWrites + ReconcileWrites {
     /// Loads the rows that `needs` names, windows included.
     fn load(&self, needs: &Needs, policy: &Policy) -> Result<World, StoreError>;
     /// Saves what commands have changed, with the intents and verifications that they planned.

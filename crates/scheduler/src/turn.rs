@@ -507,6 +507,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::RegisterNode { .. } => "register_node",
         Command::NodeStanding { .. } => "node_standing",
         Command::Poll { .. } => "poll",
+        Command::Accept { .. } => "accept",
         Command::Start { .. } => "start",
         Command::Report { .. } => "report",
         Command::Release { .. } => "release",

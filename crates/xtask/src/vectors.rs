@@ -163,6 +163,9 @@ fn signature_json(message: &Message, key: &PrivateKeySigner) -> Result<Value> {
         Message::Enroll { node, provider, expires } => {
             ("Enroll", json!({"node": node, "provider": provider, "expires": expires}))
         }
+        Message::Accept { job_id, attempt, expires } => {
+            ("Accept", json!({"jobId": job_id, "attempt": attempt, "expires": expires}))
+        }
     };
     Ok(json!({
         "type": kind,

@@ -451,6 +451,7 @@ mod tests {
                 silence_ms: 15_000,
                 strategy: Strategy::BestFit,
                 content_bytes_max: 1 << 30,
+                payouts_stopped: None,
             },
             submitter: Address::repeat_byte(1),
             token: Address::ZERO,

@@ -3,11 +3,12 @@
 use gristmill_protocol::Address;
 use gristmill_protocol::api::EventBody;
 use gristmill_protocol::ids::{AttemptNumber, JobId};
+use gristmill_protocol::order::Funding;
 use gristmill_protocol::spec::SpecError;
 use gristmill_protocol::terms::Terms;
 
 use super::draft::Draft;
-use super::lifecycle::{abandon, queue, refund};
+use super::lifecycle::{abandon, cancel_unopened, queue, refund};
 use super::pursuit::{Occasion, pursue};
 use crate::demand::{Demand, KnownSpec};
 use crate::escrow::{ChainPosition, Escrow};
@@ -52,6 +53,7 @@ fn new_job(
         id,
         terms,
         demand,
+        funding: None,
         state: State::Funding,
         escrow: Escrow::None,
         escrow_at: ChainPosition::default(),
@@ -85,6 +87,7 @@ pub(super) fn create(
     by: Address,
     terms: Terms,
     spec: &KnownSpec,
+    funding: Option<Funding>,
 ) -> Result<Reply, Rejection> {
     if by != terms.submitter {
         return Err(Rejection::NotTheSubmitter { submitter: terms.submitter });
@@ -104,8 +107,19 @@ pub(super) fn create(
             let job = new_job(draft, id, terms, Some(demand))?;
             draft.insert_job(job);
             draft.record(id, EventBody::Created)?;
+            if let Some(funding) = funding {
+                prepay(draft, id, funding)?;
+            }
             pursue(draft, id, Occasion::Change)?;
             Ok(Reply::Created { state: draft.job(id)?.state.name() })
+        }
+        // It was posted before, and now there is something to pay it with.
+        Some((true, State::Funding)) if funding.is_some() => {
+            if let Some(funding) = funding {
+                prepay(draft, id, funding)?;
+            }
+            pursue(draft, id, Occasion::Change)?;
+            Ok(Reply::Job { state: draft.job(id)?.state.name() })
         }
         // The chain was first: now there is something to run.
         Some((false, State::Queued { .. })) => {
@@ -116,6 +130,19 @@ pub(super) fn create(
         }
         Some((_, state)) => Ok(Reply::Job { state: state.name() }),
     }
+}
+
+/// The job is paid by an order, so it waits for nothing but a node. The caller has checked the signature.
+fn prepay(draft: &mut Draft<'_>, id: JobId, funding: Funding) -> Result<(), Rejection> {
+    let order = funding.order;
+    if !funding.path.leads(id, &order) {
+        return Err(Rejection::NotInOrder);
+    }
+    if draft.now.unix_seconds() > order.expires {
+        return Err(Rejection::OrderExpired { expires: order.expires });
+    }
+    draft.job_mut(id)?.funding = Some(funding);
+    queue(draft, id, "an order pays for it")
 }
 
 fn refusal(reason: RefundReason, terms: &Terms, demand: &Demand, policy: &Policy) -> Rejection {
@@ -129,7 +156,9 @@ fn refusal(reason: RefundReason, terms: &Terms, demand: &Demand, policy: &Policy
         | RefundReason::Cancelled
         | RefundReason::LateDeposit
         | RefundReason::AttemptsExhausted
-        | RefundReason::NotSupported => {
+        | RefundReason::NotSupported
+        | RefundReason::Ruled
+        | RefundReason::OrderExpired => {
             Rejection::TooLate { run_seconds, margin_seconds: policy.settle_margin_seconds }
         }
     }
@@ -179,20 +208,24 @@ pub(super) fn opened(
             let demand = if draft.job(id)?.demand.is_some() { None } else { demand };
             admit(draft, id, demand)
         }
+        // Its order was given up here, but worked after all; and the submitter still wants it.
+        State::Cancelled if draft.job(id)?.funding.is_some() => {
+            draft.record(id, EventBody::Funded)?;
+            admit(draft, id, None)
+        }
         State::Cancelled => {
             draft.record(id, EventBody::Funded)?;
             refund(draft, id, RefundReason::LateDeposit)
         }
-        // The contract opens a job once, as its first event: there is nothing to add.
+        // Prepaid: it was waiting for a node, or has one.
         State::Queued { .. }
         | State::Assigned { .. }
         | State::CallingIn { .. }
         | State::Verifying { .. }
         | State::Published { .. }
-        | State::Settling { .. }
-        | State::Refunding { .. }
-        | State::Settled { .. }
-        | State::Refunded => Ok(()),
+        | State::Settling { .. } => draft.record(id, EventBody::Funded),
+        // The contract opens a job once, as its first event: there is nothing to add.
+        State::Refunding { .. } | State::Settled { .. } | State::Refunded => Ok(()),
     }
 }
 
@@ -203,12 +236,10 @@ pub(super) fn cancel(draft: &mut Draft<'_>, id: JobId, by: Address) -> Result<Re
         return Err(Rejection::NotTheSubmitter { submitter: job.submitter() });
     }
     match job.state.clone() {
-        State::Funding => {
-            draft.job_mut(id)?.state = State::Cancelled;
-            draft
-                .record(id, EventBody::Cancelled { reason: "the submitter cancelled it".into() })?;
-        }
+        State::Funding => cancel_unopened(draft, id, "the submitter cancelled it")?,
         State::Queued { .. } | State::Assigned { .. } | State::CallingIn { .. } => {
+            // What its order opens from now on, is not wanted.
+            draft.job_mut(id)?.funding = None;
             abandon(draft, id, None, "the submitter cancelled the job")?;
             refund(draft, id, RefundReason::Cancelled)?;
         }

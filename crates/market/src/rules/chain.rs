@@ -1,7 +1,7 @@
 //! The chain has the last word: what a final event does to the mirror of the escrow, and to the job.
 
 use gristmill_protocol::Address;
-use gristmill_protocol::api::{AttemptState, EventBody, IntentKind};
+use gristmill_protocol::api::{AttemptState, EventBody, IntentKind, Ruling};
 use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::time::Timestamp;
@@ -9,13 +9,14 @@ use gristmill_protocol::time::Timestamp;
 use super::admission::opened;
 use super::draft::Draft;
 use super::lifecycle::{
-    Ending, abandon, accept, end_attempt, free, head, match_job, queue, try_again,
+    Ending, abandon, accept, cancel_unopened, end_attempt, free, head, match_job, queue, refund,
+    try_again,
 };
-use super::pursuit::{Occasion, pursue, reported};
+use super::pursuit::{Occasion, plan_assignment, pursue, reported};
 use crate::attempt::Attempt;
 use crate::command::{ChainEvent, Fact, IntentRef};
 use crate::escrow::Escrow;
-use crate::job::{Setback, State};
+use crate::job::{RefundReason, Setback, State};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 
@@ -54,6 +55,11 @@ pub(super) fn apply(
         Fact::Published { node, attempt, receipt_hash } => {
             published(draft, id, node, attempt, receipt_hash, at_s)?
         }
+        Fact::Forfeited { provider, to_submitter, to_pool } => {
+            draft.record(id, EventBody::Forfeited { provider, to_submitter, to_pool })?;
+        }
+        Fact::Disputed { by, until_s } => disputed(draft, id, by, until_s)?,
+        Fact::Ruled { ruling } => ruled(draft, id, ruling)?,
         Fact::Paid { provider, amount, fee } => paid(draft, id, provider, amount, fee)?,
         Fact::Refunded { amount } => {
             draft.job_mut(id)?.escrow = Escrow::Refunded;
@@ -73,7 +79,7 @@ fn can_follow(escrow: &Escrow, fact: &Fact) -> bool {
         Fact::Opened { .. } => *escrow == Escrow::None,
         Fact::Cancelled { .. } => matches!(escrow, Escrow::None | Escrow::Open),
         // A lease that has run out is ended by an event of its own.
-        Fact::Assigned { .. } => *escrow == Escrow::Open,
+        Fact::Assigned { .. } | Fact::Forfeited { .. } => *escrow == Escrow::Open,
         Fact::CalledIn { attempt, .. }
         | Fact::Renewed { attempt, .. }
         | Fact::Released { attempt }
@@ -83,8 +89,15 @@ fn can_follow(escrow: &Escrow, fact: &Fact) -> bool {
             is_assigned(escrow, attempt)
                 || matches!(escrow, Escrow::Published { attempt: published, .. } if *published == attempt)
         }
-        Fact::Paid { .. } => matches!(escrow, Escrow::Held { .. } | Escrow::Published { .. }),
-        Fact::Refunded { .. } => matches!(escrow, Escrow::Open | Escrow::Assigned { .. }),
+        Fact::Disputed { .. } => matches!(escrow, Escrow::Held { .. } | Escrow::Published { .. }),
+        Fact::Ruled { .. } => matches!(escrow, Escrow::Disputed { .. }),
+        Fact::Paid { .. } => matches!(
+            escrow,
+            Escrow::Held { .. } | Escrow::Published { .. } | Escrow::Disputed { .. }
+        ),
+        Fact::Refunded { .. } => {
+            matches!(escrow, Escrow::Open | Escrow::Assigned { .. } | Escrow::Disputed { .. })
+        }
     }
 }
 
@@ -95,17 +108,25 @@ fn is_assigned(escrow: &Escrow, number: AttemptNumber) -> bool {
 /// The submitter withdrew the job on chain, or forbade it before it was opened.
 fn cancelled(draft: &mut Draft<'_>, id: JobId, amount: Amount) -> Result<(), Rejection> {
     let job = draft.job_mut(id)?;
+    let opened = job.escrow != Escrow::None;
     job.escrow = Escrow::Cancelled;
     match job.state {
-        State::Funding => {
-            job.state = State::Cancelled;
-            draft.record(
-                id,
-                EventBody::Cancelled { reason: "the submitter forbade it on chain".into() },
-            )
-        }
         State::Cancelled => Ok(()),
-        State::Queued { .. }
+        // Prepaid or not: nothing was paid, and nothing will be.
+        State::Funding
+        | State::Queued { .. }
+        | State::Assigned { .. }
+        | State::CallingIn { .. }
+        | State::Verifying { .. }
+        | State::Settling { .. }
+            if !opened =>
+        {
+            let why = "the submitter forbade it on chain";
+            abandon(draft, id, None, why)?;
+            cancel_unopened(draft, id, why)
+        }
+        State::Funding
+        | State::Queued { .. }
         | State::Assigned { .. }
         | State::CallingIn { .. }
         | State::Verifying { .. }
@@ -166,6 +187,7 @@ fn assigned(
         started_at: None,
         ended_at: Some(now),
         report: None,
+        acceptance: None,
         release: None,
         reason: Some("assigned on chain without this scheduler's database".into()),
     });
@@ -292,6 +314,35 @@ fn published(
     reported(draft, id, attempt)
 }
 
+/// A result is disputed: from now on the arbiter's word counts, or its silence.
+fn disputed(draft: &mut Draft<'_>, id: JobId, by: Address, until_s: u64) -> Result<(), Rejection> {
+    let job = draft.job_mut(id)?;
+    let Some((node, attempt)) = job.escrow.node().zip(job.escrow.attempt()) else { return Ok(()) };
+    job.escrow = Escrow::Disputed { node, attempt, by, until_s };
+    draft.record(id, EventBody::Disputed { by, until_ms: Timestamp::from_unix_seconds(until_s) })
+}
+
+/// The arbiter's word. To pay changes nothing before the payment; otherwise the result is rejected, whatever was
+/// thought of it here.
+fn ruled(draft: &mut Draft<'_>, id: JobId, ruling: Ruling) -> Result<(), Rejection> {
+    draft.record(id, EventBody::Ruled { ruling })?;
+    let Some(attempt) = draft.job(id)?.escrow.attempt().filter(|_| ruling != Ruling::Pay) else {
+        return Ok(());
+    };
+    if draft.find_attempt(id, attempt).is_some_and(|row| row.state != AttemptState::Rejected) {
+        let reasons = vec!["the arbiter ruled against it".into()];
+        end_attempt(draft, id, attempt, Ending::Rejected, reasons)?;
+    }
+    match ruling {
+        Ruling::Pay => Ok(()),
+        Ruling::Refund => refund(draft, id, RefundReason::Ruled),
+        Ruling::Reopen => {
+            draft.job_mut(id)?.escrow = Escrow::Open;
+            try_again(draft, id, "the arbiter ruled that it is done again")
+        }
+    }
+}
+
 fn paid(
     draft: &mut Draft<'_>,
     id: JobId,
@@ -317,8 +368,26 @@ pub(super) fn intent_failed(
 ) -> Result<Reply, Rejection> {
     let (id, now) = (intent.job, draft.now);
     let job = draft.job(id)?;
-    if intent.kind == IntentKind::Assign {
-        return assignment_failed(draft, intent, reason);
+    match intent.kind {
+        IntentKind::Open => return opening_failed(draft, id, reason),
+        IntentKind::OpenAndAssign if is_current(draft, intent)? => {
+            if job.escrow == Escrow::None {
+                return opening_failed(draft, id, reason);
+            }
+            // Somebody else opened it: what is left to do is a plain assignment.
+            let newest = job.newest;
+            plan_assignment(draft, id, newest)?;
+            return Ok(Reply::Job { state: draft.job(id)?.state.name() });
+        }
+        IntentKind::OpenAndAssign | IntentKind::Assign => {
+            return assignment_failed(draft, intent, reason);
+        }
+        IntentKind::CallIn
+        | IntentKind::Release
+        | IntentKind::Lapse
+        | IntentKind::Settle
+        | IntentKind::Claim
+        | IntentKind::Refund => {}
     }
     let (about, round) = intent.subject.rsplit_once('/').unwrap_or((&intent.subject, ""));
     let count = job.setback(intent.kind, about).map_or(0, |setback| setback.count);
@@ -340,6 +409,38 @@ pub(super) fn intent_failed(
     Ok(Reply::Job { state: draft.job(id)?.state.name() })
 }
 
+/// Whether the intent is about the newest promise, and the job is about that, too.
+fn is_current(draft: &Draft<'_>, intent: &IntentRef) -> Result<bool, Rejection> {
+    let job = draft.job(intent.job)?;
+    Ok(is_promised(draft, intent)? && job.state.attempt() == Some(job.newest))
+}
+
+/// Whether the intent is about the newest promise, which is not on chain.
+fn is_promised(draft: &Draft<'_>, intent: &IntentRef) -> Result<bool, Rejection> {
+    let job = draft.job(intent.job)?;
+    let newest = job.newest;
+    let row = draft.find_attempt(intent.job, newest);
+    let named = row.is_some_and(|row| intent.subject.contains(&format!("/{newest}/{}/", row.node)));
+    Ok(named && newest > job.assignments)
+}
+
+/// The order does not open the job: it is revoked or has expired, or the submitter's balance is too small. The node
+/// that was promised it is not to blame. Should the job be opened after all, it goes on.
+fn opening_failed(draft: &mut Draft<'_>, id: JobId, reason: &str) -> Result<Reply, Rejection> {
+    let job = draft.job(id)?;
+    let over = job.state.name().is_end() || job.escrow != Escrow::None;
+    if over {
+        return Ok(Reply::Unchanged);
+    }
+    let why = format!("its order does not open it on chain: {}", head(reason));
+    abandon(draft, id, None, &why)?;
+    cancel_unopened(draft, id, why)?;
+    let job = draft.job_mut(id)?;
+    job.newest = job.assignments;
+    pursue(draft, id, Occasion::Change)?;
+    Ok(Reply::Job { state: draft.job(id)?.state.name() })
+}
+
 fn assignment_failed(
     draft: &mut Draft<'_>,
     intent: &IntentRef,
@@ -348,10 +449,7 @@ fn assignment_failed(
     let id = intent.job;
     let job = draft.job(id)?;
     let promised = job.newest;
-    let is_it = draft
-        .find_attempt(id, promised)
-        .is_some_and(|row| intent.subject.contains(&format!("/{promised}/{}/", row.node)));
-    if !is_it || promised <= job.assignments {
+    if !is_promised(draft, intent)? {
         return Ok(Reply::Unchanged);
     }
     let row = draft.find_attempt(id, promised).map(|row| row.state);

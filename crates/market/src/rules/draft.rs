@@ -151,7 +151,9 @@ impl<'w> Draft<'w> {
             }
             intent.round = setback.count;
         }
-        self.written.intents.push(intent);
+        if !self.written.intents.contains(&intent) {
+            self.written.intents.push(intent);
+        }
         Ok(None)
     }
 

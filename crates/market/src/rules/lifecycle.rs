@@ -5,9 +5,9 @@ use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId};
 use gristmill_protocol::time::Timestamp;
 
 use super::draft::Draft;
-use super::pursuit::{Occasion, pursue};
+use super::pursuit::{Occasion, plan_assignment, pursue};
 use crate::attempt::Attempt;
-use crate::effect::IntentAction;
+use crate::escrow::Escrow;
 use crate::job::{RefundReason, State, Wait};
 use crate::matching::{self, Ask};
 use crate::node::Node;
@@ -36,12 +36,26 @@ pub(super) fn queue(
     draft.record(id, EventBody::Queued { reason: reason.into() })
 }
 
-/// The bounty goes back: by the submitter's own `cancel`, or by a refund after the deadline.
+/// The job has no bounty, and gets none here any more.
+pub(super) fn cancel_unopened(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    reason: impl Into<String>,
+) -> Result<(), Rejection> {
+    draft.job_mut(id)?.state = State::Cancelled;
+    draft.record(id, EventBody::Cancelled { reason: reason.into() })
+}
+
+/// The bounty goes back: by the submitter's own `cancel`, or by a refund after the deadline. Where there is none yet,
+/// that is all.
 pub(super) fn refund(
     draft: &mut Draft<'_>,
     id: JobId,
     reason: RefundReason,
 ) -> Result<(), Rejection> {
+    if draft.job(id)?.escrow == Escrow::None {
+        return cancel_unopened(draft, id, reason.sentence());
+    }
     draft.job_mut(id)?.state = State::Refunding { reason };
     draft.record(id, EventBody::Refunding { reason: reason.sentence() })
 }
@@ -100,6 +114,7 @@ pub(super) fn assign(
         started_at: None,
         ended_at: None,
         report: None,
+        acceptance: None,
         release: None,
         reason: None,
     });
@@ -107,7 +122,7 @@ pub(super) fn assign(
     holder.holding.insert(id, held);
     holder.last_assigned_at = now;
     draft.wake(node);
-    draft.plan(id, IntentAction::Assign { attempt: number, node })?;
+    plan_assignment(draft, id, number)?;
     draft.record(id, EventBody::Assigned { attempt: number, node })?;
     pursue(draft, id, Occasion::Change)
 }

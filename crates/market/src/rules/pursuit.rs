@@ -9,7 +9,7 @@ use gristmill_protocol::time::Timestamp;
 
 use super::admission::latest_start_s;
 use super::draft::Draft;
-use super::lifecycle::{Ending, abandon, end_attempt, refund, try_again};
+use super::lifecycle::{Ending, abandon, cancel_unopened, end_attempt, refund, try_again};
 use crate::effect::{IntentAction, Verification};
 use crate::escrow::Escrow;
 use crate::job::{Job, RefundReason, State, Wait};
@@ -44,13 +44,18 @@ pub(super) fn expire(draft: &mut Draft<'_>, id: JobId) -> Result<(), Rejection> 
     let late = job.is_past_deadline(now);
     match job.state.clone() {
         State::Funding if late => {
-            draft.job_mut(id)?.state = State::Cancelled;
-            let reason = "the bounty was not locked by the deadline".into();
-            draft.record(id, EventBody::Cancelled { reason })
+            cancel_unopened(draft, id, "the bounty was not locked by the deadline")
         }
         State::Assigned { .. } | State::CallingIn { .. } | State::Verifying { .. } if late => {
             abandon(draft, id, None, "the deadline has passed")?;
             refund(draft, id, RefundReason::TooLate)
+        }
+        State::Assigned { attempt }
+            if accept_by(draft, id, attempt).is_some_and(|by| now >= by) =>
+        {
+            let why = "the node did not accept the bond in time";
+            end_attempt(draft, id, attempt, Ending::Abandoned, vec![why.into()])?;
+            try_again(draft, id, why)
         }
         State::Assigned { attempt } | State::CallingIn { attempt } => {
             expire_lease(draft, id, attempt)
@@ -76,6 +81,14 @@ pub(super) fn too_late_at(job: &Job, policy: &Policy) -> Timestamp {
             }),
         None => Timestamp::from_unix_seconds(job.terms.deadline.saturating_add(1)),
     }
+}
+
+/// Until when the promise of a job with a bond waits for the node's acceptance; `None` where it has it, or needs none.
+fn accept_by(draft: &Draft<'_>, id: JobId, attempt: AttemptNumber) -> Option<Timestamp> {
+    let (job, row) = draft.find_job(id).zip(draft.find_attempt(id, attempt))?;
+    let waits = job.is_bonded() && row.acceptance.is_none() && attempt > job.assignments;
+    let patience = u64::from(draft.policy().patience_seconds);
+    waits.then(|| row.assigned_at.plus_seconds(patience))
 }
 
 /// A lease that has run out is over; a node that went silent is called in.
@@ -133,6 +146,12 @@ pub(super) fn pursue(
         refund(draft, id, RefundReason::TooLate)?;
     }
     let job = draft.job(id)?;
+    if matches!(job.state, State::Queued { .. })
+        && order_over(job).is_some_and(|over| draft.now >= over)
+    {
+        refund(draft, id, RefundReason::OrderExpired)?;
+    }
+    let job = draft.job(id)?;
     let deadline = job.terms.deadline;
     let due_at = match job.state.clone() {
         State::Funding => Some(Timestamp::from_unix_seconds(deadline.saturating_add(1))),
@@ -146,8 +165,14 @@ pub(super) fn pursue(
         State::Settled { .. } | State::Refunded | State::Cancelled => None,
     };
     let job = draft.job_mut(id)?;
-    job.due_at = due_at;
+    job.due_at = due_at.filter(|_| !job.state.name().is_end());
     Ok(())
+}
+
+/// The first instant at which the order of a job that is still to be opened is not valid any more.
+fn order_over(job: &Job) -> Option<Timestamp> {
+    let funding = job.funding.as_ref().filter(|_| job.is_prepaid())?;
+    Some(Timestamp::from_unix_seconds(funding.order.expires.saturating_add(1)))
 }
 
 fn patience(draft: &Draft<'_>) -> Timestamp {
@@ -207,7 +232,14 @@ fn pursue_queued(
 ) -> Result<Timestamp, Rejection> {
     let hold = loosen(draft, id)?;
     let job = draft.job(id)?;
+    if accept_by(draft, id, job.newest).is_some() {
+        // Nothing of it is on its way to the chain: its number is free.
+        let job = draft.job_mut(id)?;
+        job.newest = job.assignments;
+    }
+    let job = draft.job(id)?;
     let too_late = too_late_at(job, draft.policy());
+    let too_late = order_over(job).map_or(too_late, |over| over.min(too_late));
     if job.demand.is_none() {
         draft.job_mut(id)?.state = State::Queued { wait: Wait::Spec };
         return Ok(too_late);
@@ -233,18 +265,38 @@ fn pursue_queued(
     Ok(due_at.min(too_late))
 }
 
-/// An assignment that was planned is planned again when nothing came of it for a while.
+/// Brings a promise to the chain. A prepaid job is opened by the way; with a bond, the job is opened first, and assigned
+/// once the node has accepted.
+pub(super) fn plan_assignment(
+    draft: &mut Draft<'_>,
+    id: JobId,
+    attempt: AttemptNumber,
+) -> Result<Timestamp, Rejection> {
+    let job = draft.job(id)?;
+    let Some(row) = draft.find_attempt(id, attempt) else { return Ok(patience(draft)) };
+    let (node, acceptance) = (row.node, row.acceptance);
+    let action = match (job.is_prepaid(), job.is_bonded()) {
+        (true, true) => IntentAction::Open,
+        (true, false) => IntentAction::OpenAndAssign { attempt, node },
+        (false, true) if acceptance.is_none() => return Ok(patience(draft)),
+        (false, _) => IntentAction::Assign { attempt, node, acceptance },
+    };
+    plan(draft, id, action)
+}
+
+/// An assignment that was planned is planned again when nothing came of it for a while; one of a job with a bond as
+/// soon as both the job is open and the node has accepted.
 fn replan_assignment(
     draft: &mut Draft<'_>,
     id: JobId,
     attempt: AttemptNumber,
     occasion: Occasion,
 ) -> Result<Timestamp, Rejection> {
-    let node = draft.find_attempt(id, attempt).map(|attempt| attempt.node);
-    match (occasion, node) {
-        (Occasion::Due, Some(node)) => plan(draft, id, IntentAction::Assign { attempt, node }),
-        (Occasion::Due, None) | (Occasion::Change, _) => Ok(patience(draft)),
-    }
+    let look_at = match occasion {
+        Occasion::Change if !draft.job(id)?.is_bonded() => patience(draft),
+        Occasion::Change | Occasion::Due => plan_assignment(draft, id, attempt)?,
+    };
+    Ok(accept_by(draft, id, attempt).map_or(look_at, |by| by.min(look_at)))
 }
 
 fn pursue_assigned(
@@ -267,6 +319,7 @@ fn pursue_assigned(
         | Escrow::Assigned { .. }
         | Escrow::Held { .. }
         | Escrow::Published { .. }
+        | Escrow::Disputed { .. }
         | Escrow::Paid
         | Escrow::Refunded
         | Escrow::Cancelled => replan_assignment(draft, id, attempt, occasion)?,
@@ -305,6 +358,7 @@ fn pursue_call_in(
         | Escrow::Assigned { .. }
         | Escrow::Held { .. }
         | Escrow::Published { .. }
+        | Escrow::Disputed { .. }
         | Escrow::Paid
         | Escrow::Refunded
         | Escrow::Cancelled => patience(draft),
@@ -350,12 +404,25 @@ fn pursue_published(
     attempt: AttemptNumber,
     occasion: Occasion,
 ) -> Result<Timestamp, Rejection> {
-    let Escrow::Published { until_s, .. } = draft.job(id)?.escrow else {
-        return Ok(patience(draft));
+    let (until_s, disputed) = match draft.job(id)?.escrow {
+        Escrow::Published { until_s, .. } => (until_s, false),
+        // An arbiter that stays silent rules to pay.
+        Escrow::Disputed { until_s, .. } => (until_s, true),
+        Escrow::None
+        | Escrow::Open
+        | Escrow::Assigned { .. }
+        | Escrow::Held { .. }
+        | Escrow::Paid
+        | Escrow::Refunded
+        | Escrow::Cancelled => return Ok(patience(draft)),
     };
     let window_over = after_s(draft, until_s);
     if draft.now >= window_over {
         return plan(draft, id, IntentAction::Claim { attempt });
+    }
+    if disputed {
+        // Now it is the arbiter who judges.
+        return Ok(window_over);
     }
     let asked = occasion == Occasion::Due && ask_for_verdict(draft, id, attempt);
     let open =
@@ -372,7 +439,7 @@ fn pursue_payment(
     let now = draft.now;
     let deadline_passed = deadline_passed(draft, id)?;
     match draft.job(id)?.escrow {
-        Escrow::Held { until_s, .. } => {
+        Escrow::Held { until_s, .. } | Escrow::Disputed { until_s, .. } => {
             let hold_over = after_s(draft, until_s);
             if now >= hold_over {
                 plan(draft, id, IntentAction::Claim { attempt })
@@ -399,7 +466,12 @@ fn pursue_payment(
             let settled_or_not = deadline_passed.plus_seconds(u64::from(
                 draft.policy().finality_seconds + draft.policy().patience_seconds,
             ));
-            if now >= settled_or_not {
+            if now >= settled_or_not && draft.job(id)?.escrow == Escrow::None {
+                let why = "its order had not opened it by the deadline";
+                abandon(draft, id, None, why)?;
+                cancel_unopened(draft, id, why)?;
+                Ok(settled_or_not)
+            } else if now >= settled_or_not {
                 plan(draft, id, IntentAction::Refund)
             } else {
                 Ok(settled_or_not)
@@ -424,6 +496,10 @@ fn settle(
 }
 
 fn pursue_refund(draft: &mut Draft<'_>, id: JobId) -> Result<Timestamp, Rejection> {
+    if matches!(draft.job(id)?.escrow, Escrow::Disputed { .. }) {
+        // Ruled: the refund is in the same transaction.
+        return Ok(patience(draft));
+    }
     let refundable_at = after_s(draft, draft.job(id)?.terms.deadline);
     if draft.now >= refundable_at {
         return plan(draft, id, IntentAction::Refund);

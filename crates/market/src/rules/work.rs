@@ -6,9 +6,11 @@ use gristmill_protocol::receipt::Receipt;
 use gristmill_protocol::signing::CompactSignature;
 
 use super::draft::Draft;
-use super::lifecycle::{Ending, accept, assign, end_attempt, free, head, try_again};
+use super::lifecycle::{
+    Ending, accept as count_result, assign, end_attempt, free, head, try_again,
+};
 use super::pursuit::{Occasion, pursue, reported, too_late_at};
-use crate::attempt::{Attempt, Report};
+use crate::attempt::{Acceptance, Attempt, Report};
 use crate::command::{Speaker, Verdict};
 use crate::escrow::Escrow;
 use crate::job::{Job, State};
@@ -97,9 +99,43 @@ fn stop(draft: &Draft<'_>, node: NodeId, held: AttemptRef) -> Option<Stop> {
     Some(Stop { job_id, attempt, reason, release })
 }
 
+/// The node puts its provider's bond at stake. Taken once: what follows from it may be on its way to the chain.
+pub(super) fn accept(
+    draft: &mut Draft<'_>,
+    speaker: &Speaker,
+    acceptance: Acceptance,
+) -> Result<Reply, Rejection> {
+    let Speaker { job: id, attempt, .. } = *speaker;
+    let (job, row) = heed(draft, speaker)?;
+    if row.acceptance.is_some() || !job.is_bonded() {
+        return Ok(Reply::Unchanged);
+    }
+    if !matches!(job.state, State::Assigned { .. }) {
+        return Err(Rejection::WrongState { state: job.state.name() });
+    }
+    let least = draft.now.unix_seconds() + u64::from(draft.policy().patience_seconds);
+    let expires = acceptance.expires;
+    if expires < least {
+        return Err(Rejection::AcceptanceTooShort { expires, least });
+    }
+    draft.attempt_mut(id, attempt)?.acceptance = Some(acceptance);
+    pursue(draft, id, Occasion::Change)?;
+    Ok(Reply::Job { state: draft.job(id)?.state.name() })
+}
+
+/// With a bond, no work without the node's acceptance: it could not be paid for.
+fn accepted(job: &Job, row: &Attempt) -> Result<(), Rejection> {
+    let assigned = job.escrow.attempt() == Some(row.number);
+    if job.is_bonded() && row.acceptance.is_none() && !assigned {
+        return Err(Rejection::AcceptanceMissing);
+    }
+    Ok(())
+}
+
 pub(super) fn start(draft: &mut Draft<'_>, speaker: &Speaker) -> Result<Reply, Rejection> {
     let now = draft.now;
     let (job, row) = heed(draft, speaker)?;
+    accepted(job, row)?;
     let refused = Rejection::WrongState { state: job.state.name() };
     match (&job.state, row.state) {
         (State::Assigned { .. } | State::CallingIn { .. }, AttemptState::Leased) => {}
@@ -133,6 +169,9 @@ pub(super) fn report(
     }
     let refused = Rejection::WrongState { state: job.state.name() };
     let success = receipt.outcome.is_success();
+    if success {
+        accepted(job, row)?;
+    }
     let on_chain = match (&job.state, row.state) {
         (
             State::Assigned { .. } | State::CallingIn { .. },
@@ -262,7 +301,7 @@ pub(super) fn verdict(
     }
     match verdict {
         Verdict::Accept => {
-            accept(draft, id, attempt)?;
+            count_result(draft, id, attempt)?;
             draft.job_mut(id)?.state = State::Settling { attempt };
         }
         Verdict::Reject { reasons } => {

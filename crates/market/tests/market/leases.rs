@@ -18,7 +18,7 @@ fn a_job_goes_to_the_node_that_waits_in_the_same_turn() {
     stage.take();
     stage.open();
     let changes = stage.take();
-    let assign = IntentAction::Assign { attempt: attempt(1), node: node_id(1) };
+    let assign = IntentAction::Assign { attempt: attempt(1), node: node_id(1), acceptance: None };
     assert_eq!(changes.intents, vec![Intent { job: job(), action: assign, round: 0 }]);
     assert_eq!(changes.wakes, vec![node_id(1)]);
     assert!(changes.verifications.is_empty());
@@ -66,7 +66,7 @@ fn a_silent_node_is_called_in_then_replaced_in_one_transaction() {
     // No separate lapse: the assignment ends the old lease.
     assert_eq!(
         stage.intents(),
-        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]
+        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2), acceptance: None }]
     );
     assert!(stage.node(1).holding.is_empty());
 }
@@ -141,7 +141,7 @@ fn a_failure_with_a_release_frees_the_job_at_once_and_not_for_the_same_node() {
     assert_eq!(stage.row(2).node, node_id(2));
     assert_eq!(
         stage.intents(),
-        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]
+        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2), acceptance: None }]
     );
 }
 
@@ -308,7 +308,10 @@ fn an_assignment_that_can_never_be_mined_leaves_its_number_to_another_node() {
     assert_eq!(stage.job().newest, attempt(1));
     assert_ne!(stage.row(1).node, first);
     let other = stage.row(1).node;
-    assert_eq!(stage.intents(), vec![IntentAction::Assign { attempt: attempt(1), node: other }]);
+    assert_eq!(
+        stage.intents(),
+        vec![IntentAction::Assign { attempt: attempt(1), node: other, acceptance: None }]
+    );
 }
 
 #[test]

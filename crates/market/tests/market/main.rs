@@ -3,10 +3,12 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod bonds;
 mod leases;
 mod matching;
 mod money;
 mod nodes;
+mod orders;
 mod properties;
 mod stage;
 mod transitions;

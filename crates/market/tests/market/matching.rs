@@ -41,7 +41,7 @@ fn demand() -> Demand {
 }
 
 fn ask(demand: &Demand, pay: u128) -> Ask<'_> {
-    Ask { demand, pay: Amount(pay), token: Address::ZERO, excluded: &[] }
+    Ask { demand, pay: Amount(pay), bond: Amount(40), token: Address::ZERO, excluded: &[] }
 }
 
 /// A constraint, and what breaks it.
@@ -74,6 +74,7 @@ fn each_constraint_stands_for_itself() {
         (Constraint::Runtime, |node| node.offer.runtimes = vec![RuntimeKind::Docker]),
         (Constraint::Token, |node| node.offer.token = Address::repeat_byte(1)),
         (Constraint::Price, |node| node.offer.price_floor = Amount(951)),
+        (Constraint::Bond, |node| node.offer.bond_max = Amount(39)),
         (Constraint::RunTime, |node| node.offer.max_run_seconds = 99),
         (Constraint::Cpu, |node| node.offer.cpu_millis = 999),
         (Constraint::Memory, |node| node.offer.memory_bytes = 1),
@@ -263,6 +264,7 @@ prop_compose! {
         let mut node = node(byte, Offer {
             runtimes, cpu_millis: cpus * 500, memory_bytes: memory * GIB / 4, disk_bytes: disk * GIB / 2, gpus,
             price_floor: Amount(floor * 100), token: Address::ZERO, max_run_seconds: run * 50, log_bytes_max: 1,
+            bond_max: Amount(floor * 10),
         });
         node.last_assigned_at = Timestamp(last);
         node.heard_at = Timestamp(NOW.now.0 - heard);
@@ -337,12 +339,12 @@ proptest! {
         let matching = nodes.iter().any(|node| fits(&ask, node, NOW));
         prop_assert!(!(matching && suggestion.is_some()), "nothing to suggest where a node fits");
         if let Some(suggestion) = suggestion {
-            let (mut demand, mut pay) = (demand.clone(), Amount(pay));
+            let (mut demand, mut pay, mut bond) = (demand.clone(), Amount(pay), Amount(40));
             for change in &suggestion.changes {
                 prop_assert!(!change.to_string().is_empty());
-                change.apply(&mut demand, &mut pay);
+                change.apply(&mut demand, &mut pay, &mut bond);
             }
-            let changed = Ask { demand: &demand, pay, token: Address::ZERO, excluded: &[] };
+            let changed = Ask { demand: &demand, pay, bond, token: Address::ZERO, excluded: &[] };
             let node = nodes.iter().filter(|node| node.id == suggestion.node).any(|node| fits(&changed, node, NOW));
             prop_assert!(node, "{:?}", suggestion.changes);
         }

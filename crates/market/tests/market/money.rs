@@ -384,7 +384,14 @@ fn another_spec_than_the_one_in_the_terms_is_refused() {
     let mut stage = Stage::new();
     let wrong = KnownSpec { hash: Default::default(), spec: spec() };
     let (by, token) = (terms().submitter, stage.token());
-    let asked = Command::CreateJob { job: job(), by, terms: terms(), spec: wrong.clone(), token };
+    let asked = Command::CreateJob {
+        job: job(),
+        by,
+        terms: terms(),
+        spec: wrong.clone(),
+        funding: None,
+        token,
+    };
     assert_eq!(stage.ask(asked), Err(Rejection::SpecMismatch));
     assert_eq!(
         stage.chain(Fact::Opened { terms: terms(), spec: Some(wrong) }),
@@ -403,6 +410,6 @@ fn a_result_whose_lease_lapsed_on_chain_is_not_paid_and_the_job_goes_on() {
     assert_eq!(stage.job().state, State::Assigned { attempt: attempt(2) });
     assert_eq!(
         stage.intents(),
-        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2) }]
+        vec![IntentAction::Assign { attempt: attempt(2), node: node_id(2), acceptance: None }]
     );
 }

@@ -2,17 +2,21 @@
 
 use gristmill_market::attempt::Attempt;
 use gristmill_market::command::{Command, Fact, Speaker, Verdict};
+use gristmill_market::effect::{Intent, IntentAction};
 use gristmill_market::job::Job;
 use gristmill_market::node::{Node, Standing};
 use gristmill_market::{Changes, decide, needs};
-use gristmill_protocol::api::{AttemptRef, AttemptState, JobState};
+use gristmill_protocol::api::{AttemptRef, AttemptState, JobState, Ruling};
 use gristmill_protocol::ids::LeaseToken;
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::signing::CompactSignature;
+use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
 use proptest::prelude::*;
 
-use crate::stage::{RELEASE, SUBMITTER, Stage, attempt, job, node_id, offer, provider};
+use crate::stage::{
+    RELEASE, SUBMITTER, Stage, attempt, job, node_id, offer, provider, spec, terms,
+};
 
 /// One thing that somebody may try, described by small numbers.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ struct Try {
 
 fn any_try() -> impl Strategy<Value = Try> {
     (
-        0..20_u8,
+        0..26_u8,
         1..4_u8,
         0..4_u16,
         prop_oneof![0..5_u64, 20..200_u64, 1000..3000_u64],
@@ -110,6 +114,28 @@ fn command(stage: &mut Stage, trial: &Try) -> Command {
             let standing = if trial.right { Standing::Good } else { Standing::NotApproved };
             return Command::NodeStanding { node: node_id(trial.node), standing };
         }
+        20 => {
+            Fact::Forfeited { provider: provider(1), to_submitter: Amount(20), to_pool: Amount(20) }
+        }
+        21 => Fact::Disputed { by: SUBMITTER, until_s: stage.now_s() + 3600 },
+        22 => {
+            let rulings = [Ruling::Pay, Ruling::Refund, Ruling::Reopen];
+            Fact::Ruled { ruling: rulings[usize::from(trial.number) % 3] }
+        }
+        23 => {
+            let expires = stage.now_s() + u64::from(trial.number) * 60;
+            return Command::Accept { speaker, expires, signature: RELEASE };
+        }
+        24 => {
+            let action = match trial.number {
+                0 => IntentAction::Open,
+                1 => IntentAction::Assign { attempt: number, node, acceptance: None },
+                2 => IntentAction::Claim { attempt: number },
+                _ => IntentAction::OpenAndAssign { attempt: number, node },
+            };
+            let intent = Intent { job: job(), action, round: 0 }.reference();
+            return Command::IntentFailed { intent, reason: "reverted".into() };
+        }
         _ => {
             let holding = vec![AttemptRef { job_id: job(), attempt: number }];
             return Command::Poll {
@@ -174,12 +200,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_keeps_the_promises(tries in proptest::collection::vec(any_try(), 1..60)) {
+    fn any_history_keeps_the_promises(
+        tries in proptest::collection::vec(any_try(), 1..60), bonded: bool, prepaid: bool,
+    ) {
         let mut stage = Stage::new();
         for node in 1..4 {
             stage.register(node, offer());
         }
-        stage.create();
+        let bond = if bonded { Amount(40) } else { Amount::ZERO };
+        let terms = Terms { bond, arbiter: provider(9), ..terms() };
+        if prepaid {
+            stage.create_prepaid(terms, terms.deadline - 500).unwrap();
+        } else {
+            stage.create_as(job(), terms, spec()).unwrap();
+        }
         let mut version = stage.take().events.len() as u64;
         for trial in &tries {
             stage.now = stage.now.plus_millis(trial.wait * 1000 + 1);
@@ -213,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn no_time_is_too_early_or_too_late(when: u64, kind in 0..20_u8) {
+    fn no_time_is_too_early_or_too_late(when: u64, kind in 0..26_u8) {
         let mut stage = Stage::running();
         stage.now = Timestamp(when);
         let trial = Try { kind, node: 1, number: 1, wait: 0, right: true };

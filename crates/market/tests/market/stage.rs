@@ -13,6 +13,7 @@ use gristmill_protocol::Address;
 use gristmill_protocol::api::{AttemptRef, AttemptState, EventBody, JobState, Offer, Stop};
 use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, ManifestHash, NodeId, SpecHash};
 use gristmill_protocol::money::Amount;
+use gristmill_protocol::order::{Funding, Order, OrderSignature, OrderTree};
 use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
 use gristmill_protocol::signing::CompactSignature;
 use gristmill_protocol::spec::{JobSpec, RuntimeKind};
@@ -74,6 +75,7 @@ pub fn offer() -> Offer {
         token: Address::ZERO,
         max_run_seconds: 3600,
         log_bytes_max: 1 << 20,
+        bond_max: Amount(40),
     }
 }
 
@@ -188,7 +190,32 @@ impl Stage {
     ) -> Result<Reply, Rejection> {
         let token = self.token();
         let spec = KnownSpec { hash: terms.spec_hash, spec };
-        self.ask(Command::CreateJob { job: id, by: terms.submitter, terms, spec, token })
+        self.ask(Command::CreateJob {
+            job: id,
+            by: terms.submitter,
+            terms,
+            spec,
+            funding: None,
+            token,
+        })
+    }
+
+    /// A job that an order of its submitter pays for.
+    pub fn create_prepaid(&mut self, terms: Terms, expires: u64) -> Result<Reply, Rejection> {
+        let token = self.token();
+        let spec = KnownSpec { hash: terms.spec_hash, spec: spec() };
+        let tree = OrderTree::new(&[job_id(9), job(), job_id(8)]).unwrap();
+        let order = Order { root: tree.root(), epoch: 3, expires };
+        let funding =
+            Funding { order, signature: OrderSignature(vec![1; 65]), path: tree.path(1).unwrap() };
+        let by = terms.submitter;
+        self.ask(Command::CreateJob { job: job(), by, terms, spec, funding: Some(funding), token })
+    }
+
+    /// The node of an attempt accepts, until then.
+    pub fn accept_bond(&mut self, number: u16, expires: u64) -> Result<Reply, Rejection> {
+        let speaker = self.speaker(number);
+        self.ask(Command::Accept { speaker, expires, signature: CompactSignature([7; 64]) })
     }
 
     pub fn create(&mut self) {

@@ -118,7 +118,8 @@ const QUESTIONS: &[Question] = &[
         stage.ask(Command::IntentFailed { intent, reason: "reverted".into() })
     }),
     ("assign intent failed", |stage| {
-        let action = IntentAction::Assign { attempt: attempt(1), node: node_id(1) };
+        let action =
+            IntentAction::Assign { attempt: attempt(1), node: node_id(1), acceptance: None };
         let intent: IntentRef = Intent { job: job(), action, round: 0 }.reference();
         stage.ask(Command::IntentFailed { intent, reason: "reverted".into() })
     }),

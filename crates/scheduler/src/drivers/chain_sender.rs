@@ -5,36 +5,38 @@
 //! nonce that was taken is never given up: if its intent became pointless, a transfer of nothing uses it up. Only the lowest
 //! nonce that is not mined is ever priced anew. The contract does the rest: it acts at most once for each job.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use alloy::consensus::{SignableTransaction, TxEip1559};
-use alloy::eips::eip2718::Encodable2718;
-use alloy::primitives::{Bytes, TxKind, U256};
+use alloy::primitives::{Bytes, U256};
 use alloy::rpc::types::TransactionReceipt;
-use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 use futures_util::{StreamExt, TryStreamExt};
 use gristmill_market::Command;
+use gristmill_market::job::Job;
 use gristmill_protocol::Address;
+use gristmill_protocol::api::EscrowState;
 use gristmill_protocol::ids::TxHash;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::chain_rpc::{CallError, ChainRpc, Fees, Simulation};
+use super::chain_rpc::{CallError, ChainRpc, Fees, Revert, Simulation};
 use super::chain_watcher::{ChainError, ChainNow};
 use crate::clock::Clock;
 use crate::store::chain::{
-    BlockRef, Broadcast, Inclusion, IntentId, IntentRow, NewTx, ReplicaId, SignerClaim, TxId,
-    TxRow, TxState,
+    BlockRef, Inclusion, IntentId, IntentRow, NewTx, ReplicaId, SignerClaim, TxId, TxRow, TxState,
 };
 use crate::store::{self, Store};
 use crate::turn::{Refused, Turns};
 use crate::wake::Wake;
 
+mod batch;
 pub mod call;
+mod draft;
 
+use batch::Ready;
 use call::Refusal;
+use draft::{Draft, raise, sign, with_margin};
 
 /// Nonces that are taken and not mined at the same time. Pools keep at least as many of one account.
 const OPEN_MAX: usize = 16;
@@ -53,6 +55,10 @@ const BACKOFF_MS: u64 = 500;
 const BACKOFF_MS_MAX: u64 = 30_000;
 /// An intent that is refused for now this often is given up; the rules plan it again if they still want it.
 const TRIES_MAX: u32 = 20;
+/// Planned intents of one look.
+const PLANNED_MAX: usize = 512;
+/// Intents that are tried at once, each with a call or two.
+const SIMULATIONS_AT_ONCE: usize = 8;
 /// Receipts that are asked for at once.
 const RECEIPTS_AT_ONCE: usize = 8;
 /// Failed intents that are reported in one step.
@@ -84,8 +90,13 @@ pub struct Memory {
     sent_at_reorgs: Option<u64>,
     /// Transactions whose nonce is used up and that no receipt shows, and at which block that was seen first.
     missing: HashMap<TxId, u64>,
-    /// The block at which the alarm about the ceiling was raised last.
-    alarmed_at: Option<u64>,
+    /// The nonce that the next transaction takes, as far as this process alone takes any.
+    next_nonce: Option<u64>,
+    /// The newest block when everything open was sent the last time.
+    sent_at_block: u64,
+    /// The blocks at which the alarms about the ceiling and about gas money were raised last.
+    ceiling_alarm_at: Option<u64>,
+    money_alarm_at: Option<u64>,
 }
 
 /// Something that a step found out about a transaction.
@@ -93,19 +104,8 @@ pub struct Memory {
 enum Finding {
     Mined { tx: TxId, inclusion: Inclusion },
     Unmined { tx: TxId },
-    Final { tx: TxId, intent: IntentId, failure: Option<String> },
+    Final { tx: TxId, failures: Vec<(IntentId, String)> },
     Lost { tx: TxId },
-}
-
-/// What is to be signed, under a nonce that is not known yet.
-#[derive(Clone, Debug)]
-struct Draft {
-    to: Address,
-    data: Bytes,
-    gas_limit: u64,
-    fees: Fees,
-    at_block: u64,
-    filler: bool,
 }
 
 impl ChainSender {
@@ -119,7 +119,12 @@ impl ChainSender {
         loop {
             let wake = Arc::clone(&self.wake);
             let planned = wake.chain_sender.notified();
-            let again_at = match self.step().await {
+            // A step can be cut off anywhere: what it had not done is done after the next start.
+            let outcome = tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = self.step() => outcome,
+            };
+            let again_at = match outcome {
                 Ok(true) => match store::read(&self.store, |rows| rows.next_intent_at()).await {
                     // One that is due already waits for room, so for a block.
                     Ok(next) => next.filter(|next| *next > self.clock.now()),
@@ -157,25 +162,28 @@ impl ChainSender {
     pub async fn step(&mut self) -> Result<bool, ChainError> {
         let Some(now) = *self.now.borrow_and_update() else { return Ok(false) };
         let mined_nonce = self.rpc.nonce(self.address()).await?;
-        let Some(fence) = self.lease(mined_nonce).await? else { return Ok(false) };
+        let final_nonce = self.final_nonce(&now).await?;
+        let Some(fence) = self.lease(final_nonce).await? else { return Ok(false) };
         let mut open = self.open().await?;
-        if self.follow(&open, mined_nonce, &now, fence).await? {
+        if self.follow(&open, mined_nonce, final_nonce, &now, fence).await? {
             open = self.open().await?;
         }
         self.report_failures().await?;
-        if self.sign_planned(&open, &now, fence).await? {
+        let signed = self.sign_planned(&open, &now, fence).await;
+        if !matches!(signed, Ok(false)) {
             open = self.open().await?;
         }
+        // What is signed goes on, also where something new cannot be signed.
         self.send_stored(&open, &now).await?;
         self.bump_lowest(&open, mined_nonce, &now, fence).await?;
-        Ok(true)
+        signed.map(|_| true)
     }
 
     /// Signs and stores what is planned, and sends nothing: a step that is cut off right before sending.
     pub async fn sign_only(&mut self) -> Result<bool, ChainError> {
         let Some(now) = *self.now.borrow_and_update() else { return Ok(false) };
-        let mined_nonce = self.rpc.nonce(self.address()).await?;
-        let Some(fence) = self.lease(mined_nonce).await? else { return Ok(false) };
+        let final_nonce = self.final_nonce(&now).await?;
+        let Some(fence) = self.lease(final_nonce).await? else { return Ok(false) };
         let open = self.open().await?;
         self.sign_planned(&open, &now, fence).await
     }
@@ -183,6 +191,16 @@ impl ChainSender {
     async fn open(&self) -> Result<Vec<TxRow>, ChainError> {
         let signer = self.address();
         Ok(store::read(&self.store, move |rows| rows.open_txs(signer, OPEN_MAX)).await?)
+    }
+
+    /// How many transactions of the signer are final. What somebody else did with the key counts only then: before that a
+    /// reorganization could take it back, and leave a hole that nobody fills.
+    async fn final_nonce(&self, now: &ChainNow) -> Result<u64, ChainError> {
+        let head = now.head.block.number;
+        match head.saturating_add(1).checked_sub(self.finality_depth) {
+            Some(number) => Ok(self.rpc.nonce_by(self.address(), number).await?),
+            None => Ok(0),
+        }
     }
 
     async fn lease(&mut self, chain_nonce: u64) -> Result<Option<u64>, ChainError> {
@@ -196,8 +214,14 @@ impl ChainSender {
             until: now.plus_millis(LEASE_MS),
         };
         let lease = self.turns.write("chain_lease", move |rows| rows.lease_signer(&claim)).await?;
-        self.memory.fence = lease.map(|lease| lease.fence);
-        Ok(self.memory.fence)
+        let fence = lease.map(|lease| lease.fence);
+        let next_nonce = lease.map(|lease| lease.next_nonce);
+        if fence == self.memory.fence && next_nonce > self.memory.next_nonce {
+            self.alarm_foreign(self.memory.next_nonce);
+        }
+        self.memory.fence = fence;
+        self.memory.next_nonce = next_nonce;
+        Ok(fence)
     }
 
     /// Looks for receipts: what is mined, what is final, and what can never be mined. Whether anything was found.
@@ -205,18 +229,23 @@ impl ChainSender {
         &mut self,
         open: &[TxRow],
         mined_nonce: u64,
+        final_nonce: u64,
         now: &ChainNow,
         fence: u64,
     ) -> Result<bool, ChainError> {
-        let used: Vec<TxRow> = open.iter().filter(|tx| tx.nonce < mined_nonce).cloned().collect();
-        if used.is_empty() {
-            return Ok(false);
-        }
         let head = now.head.block.number;
-        let final_nonce = match (head + 1).checked_sub(self.finality_depth) {
-            Some(number) => self.rpc.nonce_by(self.address(), number).await?,
-            None => 0,
-        };
+        let (used, unused): (Vec<TxRow>, Vec<TxRow>) =
+            open.iter().cloned().partition(|tx| tx.nonce < mined_nonce);
+        let mut findings = Vec::new();
+        for tx in &unused {
+            // It was found in a block just when that block was replaced. An endpoint that lags behind has no such block.
+            if let Some(inclusion) = tx.inclusion
+                && let Some(found) = self.rpc.header_at(inclusion.block.number).await?
+                && found.block != inclusion.block
+            {
+                findings.push(Finding::Unmined { tx: tx.id });
+            }
+        }
         let rpc = &self.rpc;
         let inclusions: Vec<(TxRow, Option<Inclusion>)> = futures_util::stream::iter(used)
             .map(|tx| async move {
@@ -226,7 +255,6 @@ impl ChainSender {
             .buffered(RECEIPTS_AT_ONCE)
             .try_collect()
             .await?;
-        let mut findings = Vec::new();
         for (tx, inclusion) in inclusions {
             let Some(inclusion) = inclusion else {
                 if tx.state == TxState::Mined {
@@ -244,9 +272,10 @@ impl ChainSender {
             if tx.inclusion != Some(inclusion) {
                 findings.push(Finding::Mined { tx: tx.id, inclusion });
             }
-            if inclusion.block.number + self.finality_depth <= head + 1 {
-                let failure = self.failure(&tx, &inclusion).await?;
-                findings.push(Finding::Final { tx: tx.id, intent: tx.intent, failure });
+            let covered_to = inclusion.block.number.saturating_add(self.finality_depth);
+            if covered_to <= head.saturating_add(1) && self.is_followed(inclusion.block).await? {
+                let failures = self.failures(&tx, &inclusion).await?;
+                findings.push(Finding::Final { tx: tx.id, failures });
             }
         }
         if findings.is_empty() {
@@ -254,11 +283,8 @@ impl ChainSender {
         }
         for finding in &findings {
             if let Finding::Lost { tx } = finding {
-                tracing::warn!(
-                    tx = tx.0,
-                    "somebody else uses the scheduler's key: a nonce is gone, and its intent takes another one"
-                );
-                metrics::counter!("gristmill_chain_nonces_lost_total").increment(1);
+                let lost = open.iter().find(|row| row.id == *tx);
+                self.alarm_foreign(lost.map(|tx| tx.nonce));
                 self.memory.missing.remove(tx);
             }
         }
@@ -273,9 +299,9 @@ impl ChainSender {
                         Finding::Mined { tx, inclusion } => rows.mark_mined(*tx, inclusion)?,
                         Finding::Unmined { tx } => rows.unmark_mined(*tx)?,
                         Finding::Lost { tx } => rows.mark_lost(*tx)?,
-                        Finding::Final { tx, intent, failure } => {
+                        Finding::Final { tx, failures } => {
                             rows.mark_final(*tx)?;
-                            if let Some(reason) = failure {
+                            for (intent, reason) in failures {
                                 rows.fail_intent(*intent, reason)?;
                             }
                         }
@@ -287,25 +313,47 @@ impl ChainSender {
         Ok(true)
     }
 
-    /// Why a transaction that is final did not do what its intent wants, if so.
-    async fn failure(
+    /// Whether a block belongs to the history that the watcher follows, as far back as it remembers: an endpoint on another
+    /// branch may have answered.
+    async fn is_followed(&self, block: BlockRef) -> Result<bool, ChainError> {
+        let window = store::read(&self.store, |rows| rows.chain_window()).await?;
+        let known = window.iter().find(|known| known.number == block.number);
+        Ok(known.is_none_or(|known| *known == block))
+    }
+
+    /// Which intents a transaction that is final has not done, and why.
+    async fn failures(
         &self,
         tx: &TxRow,
         inclusion: &Inclusion,
-    ) -> Result<Option<String>, ChainError> {
+    ) -> Result<Vec<(IntentId, String)>, ChainError> {
+        let all = |reason: &str| {
+            tx.intents.iter().map(|intent| (*intent, reason.to_owned())).collect::<Vec<_>>()
+        };
         if tx.is_filler(&inclusion.hash) {
-            return Ok(Some(
-                "it became pointless before it was mined, and its nonce was used up instead"
-                    .to_owned(),
+            return Ok(all(
+                "it became pointless before it was mined, and its nonce was used up instead",
             ));
         }
+        let calls = self.read_calls(&tx.intents).await?;
         if inclusion.success {
-            return Ok(None);
+            if !batch::may_skip(&calls) {
+                return Ok(Vec::new());
+            }
+            let receipt = self.rpc.receipt(inclusion.hash).await?;
+            let receipt =
+                receipt.ok_or(CallError::Inconsistent("a receipt that it had is gone"))?;
+            let skipped = batch::skipped(&receipt, self.contract);
+            let reason = |call: &Ready| {
+                let reason = skipped.get(&call.job.id)?;
+                Some((call.row.id, format!("the contract left it out: {reason}")))
+            };
+            return Ok(calls.iter().filter_map(reason).collect());
         }
         // The receipt does not say why. The block before it does, unless the reason came within the block itself.
         let before = inclusion.block.number.saturating_sub(1);
-        let reason = match self.read_call(tx.intent).await? {
-            Some((_, data)) => match self.rpc.simulate_at(self.address(), &data, before).await {
+        let reason = match batch::calldata(&calls) {
+            Some(data) => match self.rpc.simulate_at(self.address(), &data, before).await {
                 Ok(Simulation::Reverts(revert)) => call::describe(&revert),
                 Ok(Simulation::Succeeds { .. }) | Err(_) => {
                     "the contract does not say why".to_owned()
@@ -315,7 +363,7 @@ impl ChainSender {
         };
         tracing::error!(tx = %inclusion.hash, reason, "a transaction was mined and reverted");
         metrics::counter!("gristmill_chain_reverts_total").increment(1);
-        Ok(Some(format!("the transaction {} was mined and reverted: {reason}", inclusion.hash)))
+        Ok(all(&format!("the transaction {} was mined and reverted: {reason}", inclusion.hash)))
     }
 
     /// Tells the rules what can never be mined.
@@ -350,91 +398,190 @@ impl ChainSender {
         Ok(())
     }
 
-    /// Gives planned intents a nonce, signs and stores them. Whether there were any.
+    /// Gives planned intents a nonce, signs and stores them, as long as the account can pay. Whether there were any.
     async fn sign_planned(
-        &self,
+        &mut self,
         open: &[TxRow],
         now: &ChainNow,
         fence: u64,
     ) -> Result<bool, ChainError> {
-        let room = OPEN_MAX.saturating_sub(open.len());
+        let mut room = OPEN_MAX.saturating_sub(open.len());
+        if room == 0 {
+            return Ok(false);
+        }
         let at = self.clock.now();
-        let planned = store::read(&self.store, move |rows| rows.planned_intents(at, room)).await?;
+        let planned = store::read(&self.store, move |rows| {
+            // While contract, events and database differ, nothing new is signed; what is signed goes its way.
+            if rows.payout_stop()?.is_some() {
+                return Ok(Vec::new());
+            }
+            rows.planned_intents(at, PLANNED_MAX)
+        })
+        .await?;
         if planned.is_empty() {
             return Ok(false);
         }
         let fees = self.offer(self.rpc.fees().await?, now);
+        let mut purse = self.balance().await?;
+        for tx in open.iter().filter(|tx| tx.inclusion.is_none()) {
+            purse = purse.saturating_sub(most_wei(tx.gas_limit, tx.newest().max_fee_wei));
+        }
         let mut signed_any = false;
-        for row in planned {
-            signed_any |= self.sign(row, fees, now, fence).await?;
+        let mut groups = VecDeque::from(batch::group(self.ready(planned, now).await?, GAS_MAX));
+        while let Some(group) = groups.pop_front().filter(|_| room > 0) {
+            let Some((data, gas)) = self.price(&group).await? else {
+                // Together they fail, though each of them would not: then one after another.
+                groups.extend(group.into_iter().map(|item| vec![item]));
+                continue;
+            };
+            let draft = Draft {
+                to: self.contract,
+                data: data.into(),
+                gas_limit: with_margin(gas),
+                fees,
+                at_block: now.head.block.number,
+                filler: false,
+            };
+            let intents = group.iter().map(|item| item.row.id).collect();
+            if self.sign(intents, draft, &mut purse, fence).await? {
+                metrics::histogram!("gristmill_chain_intents_per_transaction")
+                    .record(u32::try_from(group.len()).unwrap_or(u32::MAX));
+                signed_any = true;
+                room -= 1;
+            }
         }
         Ok(signed_any)
     }
 
-    async fn sign(
-        &self,
-        row: IntentRow,
-        fees: Fees,
+    /// Calldata and gas of a group; nothing where it would fail as a whole.
+    async fn price(&self, group: &[Ready]) -> Result<Option<(Vec<u8>, u64)>, ChainError> {
+        let Some(data) = batch::calldata(group) else { return Ok(None) };
+        if let [alone] = group {
+            return Ok(Some((data, alone.gas)));
+        }
+        Ok(match self.rpc.simulate_pending(self.address(), &data).await? {
+            Simulation::Succeeds { gas } => Some((data, gas)),
+            Simulation::Reverts(revert) => {
+                tracing::warn!(revert = call::describe(&revert), "a batch is taken apart");
+                None
+            }
+        })
+    }
+
+    /// What the contract would accept now. The rest is postponed or given up.
+    async fn ready(
+        &mut self,
+        planned: Vec<IntentRow>,
         now: &ChainNow,
+    ) -> Result<Vec<Ready>, ChainError> {
+        let ids: Vec<IntentId> = planned.iter().map(|row| row.id).collect();
+        let calls = self.read_calls(&ids).await?;
+        for row in planned.iter().filter(|row| !calls.iter().any(|call| call.row.id == row.id)) {
+            self.give_up(row.id, "its job is not known any more".to_owned()).await?;
+        }
+        let (wanted, pointless): (Vec<Ready>, Vec<Ready>) =
+            calls.into_iter().partition(|call| call.row.intent.is_wanted(&call.job));
+        for call in pointless {
+            self.give_up(call.row.id, "it became pointless before it was signed".to_owned())
+                .await?;
+        }
+        let this = &*self;
+        let tried: Vec<(Ready, Simulation)> = futures_util::stream::iter(wanted)
+            .map(|call| async move {
+                let answer = this.try_alone(&call, now).await?;
+                Ok::<_, ChainError>((call, answer))
+            })
+            .buffered(SIMULATIONS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut ready = Vec::new();
+        for (call, answer) in tried {
+            match answer {
+                Simulation::Succeeds { gas } if with_margin(gas) > GAS_MAX => {
+                    let reason =
+                        format!("it needs {gas} gas, and a transaction can carry {GAS_MAX}");
+                    self.give_up(call.row.id, reason).await?;
+                }
+                Simulation::Succeeds { gas } => ready.push(Ready { gas, ..call }),
+                Simulation::Reverts(revert) => self.refused(&call.row, &revert, now).await?,
+            }
+        }
+        Ok(ready)
+    }
+
+    /// What would happen to an intent alone, on top of what is waiting to be mined.
+    async fn try_alone(&self, call: &Ready, now: &ChainNow) -> Result<Simulation, ChainError> {
+        let data = batch::calldata(std::slice::from_ref(call)).unwrap_or_default();
+        let answer = self.rpc.simulate_pending(self.address(), &data).await?;
+        if let (Simulation::Succeeds { .. }, true) = (&answer, call.opens())
+            && let Some(revert) = self.would_skip(&call.job, now.head.block.number).await?
+        {
+            return Ok(Simulation::Reverts(revert));
+        }
+        Ok(answer)
+    }
+
+    /// Why an order would not open a job: the verb for many leaves it out without an error.
+    async fn would_skip(&self, job: &Job, block: u64) -> Result<Option<Revert>, ChainError> {
+        let stored = self.rpc.job_at(job.id, block).await?;
+        if stored.state != EscrowState::None {
+            return Ok(Some(call::already(job.id, stored.state)));
+        }
+        let (owner, token, required) = (job.terms.submitter, job.terms.token, job.terms.bounty);
+        let available = self.rpc.balance_at(owner, token, block).await?;
+        Ok((available < U256::from(required.0)).then(|| call::too_little(job, available)))
+    }
+
+    async fn refused(
+        &self,
+        row: &IntentRow,
+        revert: &Revert,
+        now: &ChainNow,
+    ) -> Result<(), ChainError> {
+        let why = call::describe(revert);
+        match call::judge(row.intent.kind(), revert, now.head.timestamp_s) {
+            Refusal::ForNow if row.tries < TRIES_MAX => {
+                let wait_ms = (BACKOFF_MS << row.tries.min(16)).min(BACKOFF_MS_MAX);
+                let (id, at) = (row.id, self.clock.now().plus_millis(wait_ms));
+                tracing::debug!(intent = id.0, revert = why, wait_ms, "refused for now");
+                self.turns
+                    .write("chain_postpone", move |rows| rows.postpone_intent(id, at))
+                    .await?;
+                Ok(())
+            }
+            Refusal::ForNow | Refusal::ForGood => {
+                self.give_up(row.id, format!("the contract refuses it: {why}")).await
+            }
+        }
+    }
+
+    async fn balance(&self) -> Result<U256, ChainError> {
+        let balance = self.rpc.balance(self.address()).await?;
+        metrics::gauge!("gristmill_chain_signer_balance_wei").set(f64::from(balance));
+        Ok(balance)
+    }
+
+    /// Stores a signed transaction for the intents; false where there is no money for its gas, or no right to sign.
+    async fn sign(
+        &mut self,
+        intents: Vec<IntentId>,
+        draft: Draft,
+        purse: &mut U256,
         fence: u64,
     ) -> Result<bool, ChainError> {
-        let Some((wanted, data)) = self.read_call(row.id).await? else {
-            self.give_up(row.id, "its job is not known any more".to_owned()).await?;
+        let Some(left) = purse.checked_sub(most_wei(draft.gas_limit, draft.fees.max_wei)) else {
+            // It stays planned, and takes a nonce when there is something to pay it with.
+            self.alarm_money(draft.at_block);
             return Ok(false);
-        };
-        if !wanted {
-            self.give_up(row.id, "it became pointless before it was signed".to_owned()).await?;
-            return Ok(false);
-        }
-        let gas_limit = match self.rpc.simulate_pending(self.address(), &data).await? {
-            Simulation::Succeeds { gas } => with_margin(gas),
-            Simulation::Reverts(revert) => {
-                match call::judge(row.intent.kind(), &revert, now.head.timestamp_s) {
-                    Refusal::ForNow if row.tries < TRIES_MAX => {
-                        let wait_ms = (BACKOFF_MS << row.tries.min(16)).min(BACKOFF_MS_MAX);
-                        let at = self.clock.now().plus_millis(wait_ms);
-                        tracing::debug!(
-                            intent = row.id.0,
-                            revert = call::describe(&revert),
-                            wait_ms,
-                            "refused for now"
-                        );
-                        self.turns
-                            .write("chain_postpone", move |rows| rows.postpone_intent(row.id, at))
-                            .await?;
-                    }
-                    Refusal::ForNow | Refusal::ForGood => {
-                        self.give_up(
-                            row.id,
-                            format!("the contract refuses it: {}", call::describe(&revert)),
-                        )
-                        .await?;
-                    }
-                }
-                return Ok(false);
-            }
-        };
-        if gas_limit > GAS_MAX {
-            self.give_up(
-                row.id,
-                format!("it needs {gas_limit} gas, and a transaction can carry {GAS_MAX}"),
-            )
-            .await?;
-            return Ok(false);
-        }
-        let draft = Draft {
-            to: self.contract,
-            data: data.into(),
-            gas_limit,
-            fees,
-            at_block: now.head.block.number,
-            filler: false,
         };
         let (signer, chain_id) = (self.signer.clone(), self.chain_id);
         let stored = self
             .turns
             .write("chain_sign", move |rows| {
-                // Under the lock on the signer's row: the nonce, the bytes and the intent are stored together or not at all.
+                if rows.payout_stop()?.is_some() {
+                    return Ok(None);
+                }
+                // Under the lock on the signer's row: the nonce, the bytes and the intents are stored together or not at all.
                 let Some(nonce) = rows.take_nonce(signer.address(), fence)? else {
                     return Ok(None);
                 };
@@ -444,14 +591,18 @@ impl ChainSender {
                 let tx = NewTx {
                     signer: signer.address(),
                     nonce,
-                    intent: row.id,
+                    intents: intents.clone(),
                     gas_limit: draft.gas_limit,
                     broadcast,
                 };
-                rows.insert_tx(&tx).map(Some)
+                rows.insert_tx(&tx)?;
+                Ok(Some(nonce))
             })
             .await?;
-        Ok(stored.is_some())
+        let Some(nonce) = stored else { return Ok(false) };
+        *purse = left;
+        self.memory.next_nonce = Some(nonce.saturating_add(1));
+        Ok(true)
     }
 
     async fn give_up(&self, intent: IntentId, reason: String) -> Result<(), ChainError> {
@@ -463,16 +614,19 @@ impl ChainSender {
         Ok(())
     }
 
-    /// Whether the rules still want an intent, and its calldata; nothing where its job is gone.
-    async fn read_call(&self, intent: IntentId) -> Result<Option<(bool, Vec<u8>)>, ChainError> {
-        let found = store::read(&self.store, move |rows| {
-            let Some(row) = rows.intent(intent)? else { return Ok(None) };
-            let Some(job) = rows.job(row.intent.job)? else { return Ok(None) };
-            Ok(Some((job, row.intent)))
+    /// Intents with their jobs; those whose job is gone are left out.
+    async fn read_calls(&self, intents: &[IntentId]) -> Result<Vec<Ready>, ChainError> {
+        let intents = intents.to_vec();
+        Ok(store::read(&self.store, move |rows| {
+            let mut calls = Vec::new();
+            for intent in &intents {
+                let Some(row) = rows.intent(*intent)? else { continue };
+                let Some(job) = rows.job(row.intent.job)? else { continue };
+                calls.push(Ready { row, job, gas: 0 });
+            }
+            Ok(calls)
         })
-        .await?;
-        Ok(found
-            .map(|(job, intent)| (intent.is_wanted(&job), call::calldata(&job, &intent.action))))
+        .await?)
     }
 
     /// Sends what was stored and perhaps never sent; after a start or a reorganization everything that is not mined.
@@ -488,7 +642,7 @@ impl ChainSender {
             .collect();
         let mut sent = Vec::new();
         for tx in waiting {
-            self.send(&tx.newest().raw).await?;
+            self.taken(self.rpc.send(&tx.newest().raw).await, now)?;
             sent.push(tx.id);
         }
         if !sent.is_empty() {
@@ -496,26 +650,43 @@ impl ChainSender {
                 .write("chain_sent", move |rows| sent.iter().try_for_each(|tx| rows.mark_sent(*tx)))
                 .await?;
         }
+        if everything {
+            self.memory.sent_at_block = now.head.block.number;
+        }
         self.memory.sent_at_reorgs = Some(now.reorgs);
         Ok(())
     }
 
-    /// Sends bytes. That an endpoint refuses them changes nothing: they may be known, mined or replaced already.
-    async fn send(&self, raw: &[u8]) -> Result<(), ChainError> {
-        match self.rpc.send(raw).await {
+    /// What an endpoint says of bytes that were sent. That it refuses them changes nothing: they may be known, mined or
+    /// replaced already.
+    fn taken(&mut self, answer: Result<(), CallError>, now: &ChainNow) -> Result<(), ChainError> {
+        match answer {
             Ok(()) => Ok(()),
             Err(CallError::Refused(message)) => {
+                metrics::counter!("gristmill_chain_sends_refused_total").increment(1);
                 if message.to_lowercase().contains("insufficient funds") {
-                    tracing::error!(signer = %self.address(), "the scheduler's account cannot pay for gas: send it some coin");
+                    self.alarm_money(now.head.block.number);
                 } else {
                     tracing::debug!(message, "a transaction was not taken");
                 }
                 Ok(())
             }
-            Err(error @ (CallError::Unreachable(_) | CallError::Inconsistent(_))) => {
-                Err(error.into())
-            }
+            Err(
+                error @ (CallError::Unreachable(_)
+                | CallError::TooSlow(_)
+                | CallError::TooLarge(_)
+                | CallError::Inconsistent(_)),
+            ) => Err(error.into()),
         }
+    }
+
+    /// Sends again what waits behind a transaction that is stuck: whatever made it stuck may have met all.
+    async fn send_again(&mut self, open: &[TxRow], now: &ChainNow) -> Result<(), ChainError> {
+        for tx in open.iter().filter(|tx| tx.inclusion.is_none()) {
+            self.taken(self.rpc.send_everywhere(&tx.newest().raw).await, now)?;
+        }
+        metrics::counter!("gristmill_chain_resends_total").increment(1);
+        Ok(())
     }
 
     /// Prices the lowest nonce that is not mined anew, where it has waited long enough.
@@ -529,19 +700,24 @@ impl ChainSender {
         let head = now.head.block.number;
         let lowest = open.iter().find(|tx| matches!(tx.state, TxState::Signed | TxState::Sent));
         let Some(tx) = lowest.filter(|tx| {
-            tx.nonce == mined_nonce && head >= tx.newest().at_block + BUMP_AFTER_BLOCKS
+            let sent_at = tx.newest().at_block.max(self.memory.sent_at_block);
+            tx.nonce == mined_nonce && head >= sent_at.saturating_add(BUMP_AFTER_BLOCKS)
         }) else {
             return Ok(());
         };
         let newest = tx.newest();
+        if self.balance().await? < most_wei(tx.gas_limit, newest.max_fee_wei) {
+            // A higher fee would be even less affordable.
+            self.alarm_money(head);
+            return self.send_again(open, now).await;
+        }
         let wanted = self.rpc.fees().await?;
         let (Some(fees), false) = (
             raise(newest, wanted, self.fee_ceiling_wei),
             newest.max_fee_wei >= self.fee_ceiling_wei,
         ) else {
-            self.alarm(newest.max_fee_wei, head);
-            // It may have been dropped from the pool.
-            return self.send(&newest.raw).await;
+            self.alarm_ceiling(newest.max_fee_wei, head);
+            return self.send_again(open, now).await;
         };
         let draft = match self.redraft(tx, fees, now).await? {
             Some(draft) => draft,
@@ -555,26 +731,21 @@ impl ChainSender {
         );
         metrics::counter!("gristmill_chain_bumps_total").increment(1);
         let (signer, chain_id, nonce, id) = (self.signer.clone(), self.chain_id, tx.nonce, tx.id);
-        let raw = self
-            .turns
+        self.turns
             .write("chain_bump", move |rows| {
-                if !rows.holds_signer(signer.address(), fence)? {
-                    return Ok(None);
+                if rows.holds_signer(signer.address(), fence)?
+                    && let Some(broadcast) = sign(&draft, nonce, chain_id, &signer)
+                {
+                    rows.insert_broadcast(id, &broadcast)?;
                 }
-                let Some(broadcast) = sign(&draft, nonce, chain_id, &signer) else {
-                    return Ok(None);
-                };
-                rows.insert_broadcast(id, &broadcast)?;
-                Ok(Some(broadcast.raw))
+                Ok(())
             })
             .await?;
-        match raw {
-            Some(raw) => self.send(&raw).await,
-            None => Ok(()),
-        }
+        let open = self.open().await?;
+        self.send_again(&open, now).await
     }
 
-    /// What the nonce of `tx` is to be used for now: its intent, or nothing if the contract would refuse that for good.
+    /// What the nonce of `tx` is to be used for now: its intents, or nothing if the contract would refuse them for good.
     async fn redraft(
         &self,
         tx: &TxRow,
@@ -592,19 +763,17 @@ impl ChainSender {
         if tx.newest().filler {
             return Ok(Some(filler));
         }
-        let Some(row) = store::read(&self.store, {
-            let intent = tx.intent;
-            move |rows| rows.intent(intent)
-        })
-        .await?
-        else {
+        let calls = self.read_calls(&tx.intents).await?;
+        // As long as one of them is wanted all stay: the contract leaves out what has become pointless.
+        let Some(first) = calls.iter().find(|call| call.row.intent.is_wanted(&call.job)) else {
             return Ok(Some(filler));
         };
-        let Some((true, data)) = self.read_call(tx.intent).await? else { return Ok(Some(filler)) };
+        let kind = first.row.intent.kind();
+        let Some(data) = batch::calldata(&calls) else { return Ok(None) };
         let gas_limit = match self.rpc.simulate_latest(self.address(), &data).await? {
             Simulation::Succeeds { gas } => with_margin(gas).max(tx.gas_limit),
             Simulation::Reverts(revert) => {
-                match call::judge(row.intent.kind(), &revert, now.head.timestamp_s) {
+                match call::judge(kind, &revert, now.head.timestamp_s) {
                     Refusal::ForGood => return Ok(Some(filler)),
                     // By the time it is mined it may succeed.
                     Refusal::ForNow => tx.gas_limit,
@@ -629,11 +798,10 @@ impl ChainSender {
     }
 
     /// Says that no more will be offered, once a block.
-    fn alarm(&mut self, offered_wei: u64, head: u64) {
-        if self.memory.alarmed_at == Some(head) {
+    fn alarm_ceiling(&mut self, offered_wei: u64, head: u64) {
+        if self.memory.ceiling_alarm_at.replace(head) == Some(head) {
             return;
         }
-        self.memory.alarmed_at = Some(head);
         metrics::counter!("gristmill_chain_fee_ceiling_reached_total").increment(1);
         tracing::error!(
             offered_wei,
@@ -641,6 +809,30 @@ impl ChainSender {
             "a transaction is not mined at the highest fee that is allowed: raise `chain.fee_ceiling_gwei`, or wait for lower fees"
         );
     }
+
+    /// Says that gas cannot be paid, once a block.
+    fn alarm_money(&mut self, head: u64) {
+        if self.memory.money_alarm_at.replace(head) == Some(head) {
+            return;
+        }
+        metrics::counter!("gristmill_chain_out_of_gas_money_total").increment(1);
+        tracing::error!(signer = %self.address(), "the scheduler's account cannot pay for gas: send it some coin");
+    }
+
+    /// Says that a nonce was used that this scheduler did not use.
+    fn alarm_foreign(&self, nonce: Option<u64>) {
+        metrics::counter!("gristmill_chain_nonces_lost_total").increment(1);
+        tracing::error!(
+            signer = %self.address(),
+            nonce,
+            "somebody else uses the scheduler's key: find out who, and give each scheduler a key of its own"
+        );
+    }
+}
+
+/// The most that a transaction can cost.
+fn most_wei(gas_limit: u64, max_fee_wei: u64) -> U256 {
+    U256::from(gas_limit) * U256::from(max_fee_wei)
 }
 
 /// The block that holds one of the versions of a transaction.
@@ -658,113 +850,4 @@ async fn find_inclusion(rpc: &ChainRpc, tx: &TxRow) -> Result<Option<Inclusion>,
 fn inclusion(hash: TxHash, receipt: &TransactionReceipt) -> Option<Inclusion> {
     let block = BlockRef { number: receipt.block_number?, hash: receipt.block_hash? };
     Some(Inclusion { block, hash, gas_used: receipt.gas_used, success: receipt.status() })
-}
-
-/// U2U charges a tenth of the gas that is not used, so limits are tight: an estimate and a twentieth, rounded up.
-fn with_margin(gas: u64) -> u64 {
-    gas.saturating_add(gas.div_ceil(20))
-}
-
-/// The fees of a new version: an eighth more than the last one, because pools refuse less, or what the chain asks for now
-/// if that is more. Nothing where the ceiling leaves no room for an eighth.
-fn raise(last: &Broadcast, wanted: Fees, ceiling_wei: u64) -> Option<Fees> {
-    let eighth_more = |wei: u64| wei.saturating_add(wei.div_ceil(8));
-    let least = eighth_more(last.max_fee_wei);
-    if least > ceiling_wei {
-        return None;
-    }
-    let max_wei = least.max(wanted.max_wei).min(ceiling_wei);
-    let priority_wei = eighth_more(last.priority_fee_wei).max(wanted.priority_wei).min(max_wei);
-    Some(Fees { max_wei, priority_wei })
-}
-
-/// Signs a draft. Nothing where the key fails, which a key in memory never does.
-fn sign(draft: &Draft, nonce: u64, chain_id: u64, signer: &PrivateKeySigner) -> Option<Broadcast> {
-    let tx = TxEip1559 {
-        chain_id,
-        nonce,
-        gas_limit: draft.gas_limit,
-        max_fee_per_gas: draft.fees.max_wei.into(),
-        max_priority_fee_per_gas: draft.fees.priority_wei.into(),
-        to: TxKind::Call(draft.to),
-        value: U256::ZERO,
-        access_list: Default::default(),
-        input: draft.data.clone(),
-    };
-    let signature = signer.sign_hash_sync(&tx.signature_hash()).ok()?;
-    let signed = tx.into_signed(signature);
-    Some(Broadcast {
-        hash: TxHash(*signed.hash()),
-        raw: signed.encoded_2718(),
-        max_fee_wei: draft.fees.max_wei,
-        priority_fee_wei: draft.fees.priority_wei,
-        at_block: draft.at_block,
-        filler: draft.filler,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloy::consensus::TxEnvelope;
-    use alloy::eips::eip2718::Decodable2718;
-
-    fn broadcast(max_fee_wei: u64, priority_fee_wei: u64) -> Broadcast {
-        Broadcast {
-            hash: TxHash::default(),
-            raw: Vec::new(),
-            max_fee_wei,
-            priority_fee_wei,
-            at_block: 0,
-            filler: false,
-        }
-    }
-
-    #[test]
-    fn a_limit_is_a_twentieth_above_the_estimate_rounded_up() {
-        for (gas, limit) in [(0, 0), (1, 2), (20, 21), (21, 23), (100_000, 105_000)] {
-            assert_eq!(with_margin(gas), limit);
-        }
-    }
-
-    #[test]
-    fn fees_rise_by_an_eighth_or_to_what_is_asked_and_never_above_the_ceiling() {
-        let fees = |max_wei, priority_wei| Some(Fees { max_wei, priority_wei });
-        let asked = Fees { max_wei: 5, priority_wei: 1 };
-        assert_eq!(raise(&broadcast(800, 80), asked, 10_000), fees(900, 90));
-        assert_eq!(
-            raise(&broadcast(801, 81), asked, 10_000),
-            fees(902, 92),
-            "rounded up, or pools would refuse it"
-        );
-        let asked = Fees { max_wei: 5_000, priority_wei: 2_000 };
-        assert_eq!(raise(&broadcast(800, 80), asked, 10_000), fees(5_000, 2_000));
-        assert_eq!(raise(&broadcast(800, 80), asked, 1_000), fees(1_000, 1_000));
-        assert_eq!(raise(&broadcast(800, 80), asked, 899), None);
-        assert_eq!(raise(&broadcast(u64::MAX, 1), asked, u64::MAX), fees(u64::MAX, 2_000));
-    }
-
-    #[test]
-    fn what_is_signed_is_what_was_drafted() {
-        let signer = PrivateKeySigner::random();
-        let draft = Draft {
-            to: Address::repeat_byte(7),
-            data: vec![1, 2, 3].into(),
-            gas_limit: 60_000,
-            fees: Fees { max_wei: 9, priority_wei: 2 },
-            at_block: 5,
-            filler: false,
-        };
-        let broadcast = sign(&draft, 42, 4439, &signer).unwrap();
-        let tx = TxEnvelope::decode_2718(&mut broadcast.raw.as_slice()).unwrap();
-        assert_eq!(tx.hash(), &broadcast.hash.0);
-        let signed = tx.as_eip1559().unwrap();
-        let signer_found =
-            signed.signature().recover_address_from_prehash(&signed.signature_hash()).unwrap();
-        assert_eq!(signer_found, signer.address());
-        let tx = signed.tx();
-        assert_eq!((tx.chain_id, tx.nonce, tx.gas_limit), (4439, 42, 60_000));
-        assert_eq!((tx.max_fee_per_gas, tx.max_priority_fee_per_gas), (9, 2));
-        assert_eq!(tx.input.as_ref(), [1, 2, 3]);
-    }
 }

@@ -16,8 +16,9 @@ use gristmill_market::command::{ChainEvent, Fact};
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::escrow::ChainPosition;
 use gristmill_protocol::contracts::JobMarket::JobMarketEvents;
+use gristmill_protocol::contracts::ruling;
 use gristmill_protocol::deployment::Deployment;
-use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash};
+use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash, SpecHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::{Address, B256};
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::chain_rpc::{CallError, ChainRpc, Head};
 use crate::clock::Clock;
+use crate::content_store::ContentStore;
 use crate::store::chain::BlockRef;
 use crate::store::{self, Store, StoreError};
 use crate::turn::{Refused, Turns};
@@ -36,6 +38,10 @@ const WINDOW_BLOCKS: usize = 64;
 const NODES_MAX: usize = 10_000;
 /// After an error the next look comes later, up to this.
 const RETRY_MS_MAX: u64 = 10_000;
+/// A newest block that is older than this may mean that the endpoint has lost the others: the endpoints are compared.
+const STALE_SECONDS: u64 = 15;
+/// No chain's clock is further ahead of ours than this: the market's clock follows the chain's, and never goes back.
+const AHEAD_SECONDS_MAX: u64 = 10 * 365 * 86_400;
 
 /// Why a step of the watcher or the sender could not be finished. It is taken again.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,8 @@ pub struct ChainWatcher {
     pub deployment: Deployment,
     /// Jobs and approvals of other schedulers are none of our business.
     pub scheduler: Address,
+    /// Where a spec is looked for that the database lacks. Without one, such jobs wait for their spec.
+    pub content: Option<Arc<ContentStore>>,
     /// In how many blocks an event must be covered to count as final, its own included.
     pub finality_depth: u64,
     pub poll_interval_ms: u64,
@@ -116,7 +124,12 @@ impl ChainWatcher {
                     }
                 }
             }
-            let wait_ms = match self.step().await {
+            // A step can be cut off anywhere: what it had not done is done after the next start.
+            let outcome = tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = self.step() => outcome,
+            };
+            let wait_ms = match outcome {
                 Ok(()) => {
                     failures = 0;
                     if let Some(now) = *self.now.borrow() {
@@ -143,14 +156,36 @@ impl ChainWatcher {
 
     /// Looks once: at the newest block, and at the events that have become final with it.
     pub async fn step(&self) -> Result<(), ChainError> {
-        let head = self.rpc.head().await?;
-        self.clock.see_block(head.timestamp_s);
-        self.follow(head).await?;
+        let head = self.newest().await?;
+        let wall_s = self.clock.wall().unix_seconds();
+        if head.timestamp_s > wall_s.saturating_add(AHEAD_SECONDS_MAX) {
+            return Err(CallError::Inconsistent("its newest block is from a far future").into());
+        }
+        if self.follow(head).await? {
+            self.clock.see_block(head.timestamp_s);
+        }
         self.read_events(head.block.number).await
     }
 
-    /// Brings the window up to `head`.
-    async fn follow(&self, head: Head) -> Result<(), ChainError> {
+    /// The newest block of the endpoint that is asked, or of another one if that one has fallen behind.
+    async fn newest(&self) -> Result<Head, ChainError> {
+        let head = self.rpc.head().await?;
+        let seen = self.now.borrow().map_or(0, |now| now.head.block.number);
+        let is_stale =
+            head.timestamp_s.saturating_add(STALE_SECONDS) < self.clock.wall().unix_seconds();
+        let head = if head.block.number < seen || is_stale {
+            self.rpc.prefer_furthest().await.unwrap_or(head)
+        } else {
+            head
+        };
+        let behind = seen.saturating_sub(head.block.number);
+        metrics::gauge!("gristmill_chain_behind_blocks").set(behind as f64);
+        metrics::gauge!("gristmill_chain_head_timestamp_seconds").set(head.timestamp_s as f64);
+        Ok(head)
+    }
+
+    /// Brings the window up to `head`; false where that is older than everything in it.
+    async fn follow(&self, head: Head) -> Result<bool, ChainError> {
         let window = store::read(&self.store, |rows| rows.chain_window()).await?;
         let known: HashMap<u64, B256> =
             window.iter().map(|block| (block.number, block.hash)).collect();
@@ -159,7 +194,18 @@ impl ChainWatcher {
             if self.now.borrow().is_none() {
                 self.publish(head, 0);
             }
-            return Ok(());
+            return Ok(true);
+        }
+        if let Some(oldest) = window.first()
+            && head.block.number < oldest.number
+        {
+            // So far back nothing is replaced: the endpoint has stopped, or begins anew.
+            tracing::warn!(
+                number = head.block.number,
+                oldest = oldest.number,
+                "the RPC endpoint is far behind what it, or another one, has shown before"
+            );
+            return Ok(false);
         }
         let (fresh, common) = self.link(head, &window, &known).await?;
         let replaced = window.last().is_some_and(|last| last.number > common.number);
@@ -193,7 +239,7 @@ impl ChainWatcher {
             metrics::counter!("gristmill_chain_reorgs_total").increment(1);
         }
         self.publish(head, u64::from(replaced));
-        Ok(())
+        Ok(true)
     }
 
     fn publish(&self, head: Head, reorgs: u64) {
@@ -224,6 +270,10 @@ impl ChainWatcher {
                 return Ok((fresh, below));
             }
             let header = self.rpc.header_of(parent).await?.ok_or(ChainError::Moved)?;
+            if header.block.number != below.number {
+                let problem = "a block's parent does not have the number before it";
+                return Err(CallError::Inconsistent(problem).into());
+            }
             fresh.push(header.block);
             parent = header.parent;
             number = header.block.number;
@@ -232,7 +282,9 @@ impl ChainWatcher {
 
     /// Turns the events of blocks that are final under `head` into commands.
     async fn read_events(&self, head: u64) -> Result<(), ChainError> {
-        let Some(last_final) = (head + 1).checked_sub(self.finality_depth) else { return Ok(()) };
+        let Some(last_final) = head.saturating_add(1).checked_sub(self.finality_depth) else {
+            return Ok(());
+        };
         let mut span = self.log_blocks_max;
         loop {
             let cursor = self.cursor().await?;
@@ -241,23 +293,19 @@ impl ChainWatcher {
                 return Ok(());
             }
             let to = last_final.min(from.saturating_add(span - 1));
-            let before = self.block_at(to).await?;
-            let logs = match self.rpc.logs(from, to).await {
-                Err(CallError::Refused(message)) if to > from => {
-                    tracing::debug!(from, to, message, "asking for the events of fewer blocks");
+            let (block, logs) = match self.rpc.events(from, to).await {
+                Err(error) if error.is_about_size() && to > from => {
+                    tracing::debug!(from, to, %error, "asking for the events of fewer blocks");
                     span = (to - from).div_ceil(2);
                     continue;
                 }
-                logs => logs?,
+                // Events that are read while blocks are replaced could come from either history.
+                answer => answer?.ok_or(ChainError::Moved)?,
             };
-            // Events that are read while blocks are replaced could come from either history.
-            if self.block_at(to).await? != before {
-                return Err(ChainError::Moved);
-            }
             self.apply(&logs).await?;
             let moved = self
                 .turns
-                .write("chain_cursor", move |rows| rows.move_cursor(cursor, before))
+                .write("chain_cursor", move |rows| rows.move_cursor(cursor, block))
                 .await?;
             if !moved {
                 tracing::info!("another replica has moved the chain's cursor");
@@ -428,12 +476,27 @@ impl ChainWatcher {
                     at,
                 })
             }
+            E::Forfeited(e) => Meaning::Job(
+                JobId(e.jobId),
+                Fact::Forfeited {
+                    provider: e.provider,
+                    to_submitter: amount(e.toSubmitter),
+                    to_pool: amount(e.toPool),
+                },
+            ),
+            E::Disputed(e) => {
+                Meaning::Job(JobId(e.jobId), Fact::Disputed { by: e.by, until_s: e.until.to() })
+            }
+            E::Ruled(e) => match ruling(e.ruling) {
+                Some(ruling) => Meaning::Job(JobId(e.jobId), Fact::Ruled { ruling }),
+                None => {
+                    tracing::warn!(ruling = e.ruling, "an arbiter ruled as the ABI does not know");
+                    Meaning::Nothing
+                }
+            },
             E::Opened(_)
             | E::SchedulerApproved(_)
             | E::SchedulerDisapproved(_)
-            | E::Forfeited(_)
-            | E::Disputed(_)
-            | E::Ruled(_)
             | E::Skipped(_)
             | E::Deposited(_)
             | E::Credited(_)
@@ -497,7 +560,8 @@ impl ChainWatcher {
             Ok((known, specs))
         })
         .await?;
-        let (known, specs) = answers;
+        let (known, mut specs) = answers;
+        self.find_specs(&events, &mut specs).await?;
         events.retain(|event| known.contains(&event.job));
         for event in &mut events {
             if let Fact::Opened { terms, spec } = &mut event.fact {
@@ -526,6 +590,38 @@ impl ChainWatcher {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// After a loss of the database the specs of its jobs are in the content store still. They are found before the events
+    /// are applied, so that every rule knows what the job is.
+    async fn find_specs(
+        &self,
+        events: &[ChainEvent],
+        specs: &mut HashMap<SpecHash, KnownSpec>,
+    ) -> Result<(), ChainError> {
+        let Some(content) = &self.content else { return Ok(()) };
+        let lacking: HashSet<SpecHash> = events
+            .iter()
+            .filter_map(opened_spec)
+            .filter(|hash| !specs.contains_key(hash))
+            .collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let content = Arc::clone(content);
+        let looking = tokio::task::spawn_blocking(move || {
+            lacking.into_iter().filter_map(|hash| content.find_spec(hash).ok().flatten()).collect()
+        });
+        let found: Vec<KnownSpec> =
+            looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        specs.extend(found.iter().map(|known| (known.hash, known.clone())));
+        let (by, now) = (self.scheduler, self.clock.now());
+        self.turns
+            .write("found_specs", move |rows| {
+                found.iter().try_for_each(|known| rows.put_spec(known, by, now))
+            })
+            .await?;
         Ok(())
     }
 
@@ -564,7 +660,7 @@ enum Meaning {
     Nothing,
 }
 
-fn opened_spec(event: &ChainEvent) -> Option<gristmill_protocol::ids::SpecHash> {
+fn opened_spec(event: &ChainEvent) -> Option<SpecHash> {
     if let Fact::Opened { terms, .. } = &event.fact { Some(terms.spec_hash) } else { None }
 }
 

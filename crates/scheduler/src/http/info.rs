@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use gristmill_protocol::api::{Info, JobState};
+use gristmill_protocol::api::{Info, JobState, PayoutsStopped};
 use gristmill_protocol::error::ErrorCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,9 +34,10 @@ pub(super) fn alive() -> Router<App> {
 
 /// What this scheduler is, and what it asks of jobs.
 #[utoipa::path(get, path = "/v1/info", tag = "info", responses((status = 200, body = Info)))]
-async fn info(State(app): State<App>) -> Json<Info> {
+async fn info(State(app): State<App>) -> Result<Json<Info>, Refusal> {
     let market = &app.config.market;
-    Json(Info {
+    let stop = store::read(&app.store, |rows| rows.payout_stop()).await?;
+    Ok(Json(Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         chain_id: app.deployment.chain_id,
         contract: app.deployment.contract,
@@ -51,10 +52,13 @@ async fn info(State(app): State<App>) -> Json<Info> {
         silence_ms: market.silence_ms,
         strategy: market.strategy,
         content_bytes_max: app.config.content.upload_bytes_max,
-    })
+        payouts_stopped: stop
+            .map(|stop| PayoutsStopped { since_ms: stop.since, reason: stop.reason }),
+    }))
 }
 
-/// Ready: not stopping, the database can be written, and the chain was seen a short while ago.
+/// Ready: not stopping, the database can be written, and the chain was seen a short while ago. A stop of payouts is no
+/// reason to send nodes away: what they report is kept. It is said all the same.
 async fn ready(State(app): State<App>) -> Result<&'static str, Refusal> {
     let unavailable = |detail: String| Refusal::new(ErrorCode::Unavailable, detail);
     if app.stopping.is_cancelled() {
@@ -73,12 +77,20 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Refusal> {
         None => return Err(unavailable("the chain has not been seen yet".into())),
     }
     let now = app.clock.wall();
-    app.turns.write("ready", move |rows| rows.mark_ready(now)).await?;
-    Ok("ready\n")
+    let stop = app.turns.write("ready", move |rows| {
+        rows.mark_ready(now)?;
+        rows.payout_stop()
+    });
+    Ok(match stop.await? {
+        None => "ready\n",
+        Some(_) => "ready, but payouts are stopped: run `gristmill-scheduler reconcile`\n",
+    })
 }
 
 async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Refusal> {
-    let counts = store::read(&app.store, |rows| rows.unfinished_jobs()).await?;
+    let (counts, stop) =
+        store::read(&app.store, |rows| Ok((rows.unfinished_jobs()?, rows.payout_stop()?))).await?;
+    metrics::gauge!("gristmill_payouts_stopped").set(if stop.is_some() { 1.0 } else { 0.0 });
     for (state, count) in counts {
         metrics::gauge!("gristmill_jobs", "state" => JobState::as_str(state)).set(count as f64);
     }

@@ -22,6 +22,7 @@ use super::{
 };
 
 mod chain;
+mod reconcile;
 
 /// The whole database. Clones share it.
 #[derive(Clone, Default)]
@@ -43,6 +44,8 @@ pub(crate) struct MemoryRows {
     nonces: BTreeMap<String, Timestamp>,
     replies: BTreeMap<IdempotencyKey, StoredReply>,
     settings: BTreeMap<String, Vec<u8>>,
+    /// Oldest first; only the last one can be open.
+    stops: Vec<reconcile::StopEntry>,
 }
 
 impl Store for MemoryStore {

@@ -14,12 +14,14 @@ mod chain;
 mod columns;
 mod decisions;
 mod reads;
+mod reconcile;
 mod writes;
 
 /// The schema, step by step. A step that has been released is never changed: a new one follows it.
 const MIGRATIONS: &[(u32, &str)] = &[
     (1, include_str!("../../migrations/sqlite/0001_init.sql")),
     (2, include_str!("../../migrations/sqlite/0002_chain.sql")),
+    (3, include_str!("../../migrations/sqlite/0003_reconcile.sql")),
 ];
 
 /// Readers at once; more wait.

@@ -40,6 +40,7 @@ macro_rules! on_every_store {
 }
 
 mod chain;
+mod reconcile;
 
 on_every_store! {
     what_was_saved_is_loaded

@@ -68,6 +68,19 @@ impl ChainTables {
         &mut self.intents[index(id.0)]
     }
 
+    /// What of a job counts as done: see [`ReconcileReads`](crate::store::reconcile::ReconcileReads).
+    pub(super) fn final_intents(&self, job: JobId, until: u64) -> Vec<Intent> {
+        let is_done = |entry: &&IntentEntry| {
+            let tx = entry.tx.map(|id| self.tx(id));
+            let inclusion = tx.filter(|tx| tx.state == TxState::Final).and_then(|tx| tx.inclusion);
+            entry.row.intent.job == job
+                && entry.row.failure.is_none()
+                && inclusion
+                    .is_some_and(|inclusion| inclusion.success && inclusion.block.number <= until)
+        };
+        self.intents.iter().filter(is_done).map(|entry| entry.row.intent.clone()).collect()
+    }
+
     fn turn_back(tx: &mut TxRow) {
         tx.state = TxState::Sent;
         tx.inclusion = None;
@@ -247,7 +260,7 @@ impl ChainWrites for MemoryRows {
         let row = TxRow {
             id,
             nonce: tx.nonce,
-            intent: tx.intent,
+            intents: tx.intents.clone(),
             state: TxState::Signed,
             gas_limit: tx.gas_limit,
             inclusion: None,
@@ -255,7 +268,9 @@ impl ChainWrites for MemoryRows {
         };
         self.chain.txs.push((tx.signer, row));
         self.insert_broadcast(id, &tx.broadcast)?;
-        self.chain.intent_mut(tx.intent).tx = Some(id);
+        for intent in &tx.intents {
+            self.chain.intent_mut(*intent).tx = Some(id);
+        }
         Ok(id)
     }
 
@@ -305,8 +320,9 @@ impl ChainWrites for MemoryRows {
         let row = self.chain.tx_mut(tx);
         if matches!(row.state, TxState::Signed | TxState::Sent) {
             row.state = TxState::Lost;
-            let intent = row.intent;
-            self.chain.intent_mut(intent).tx = None;
+            for intent in row.intents.clone() {
+                self.chain.intent_mut(intent).tx = None;
+            }
         }
         Ok(())
     }
