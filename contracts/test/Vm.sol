@@ -19,6 +19,8 @@ interface Vm {
     function deployCode(string calldata artifact) external returns (address);
     function getCode(string calldata artifact) external view returns (bytes memory);
     function label(address account, string calldata name) external;
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool success);
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory logs);
     function expectRevert() external;

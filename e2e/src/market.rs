@@ -72,6 +72,20 @@ impl Market {
         lifetime: Lifetime,
     ) -> Result<Self> {
         let chain = Chain::start(folder, free_port()?, lifetime).await?;
+        Self::start_on(folder, chain, settings, with_engine, lifetime).await
+    }
+
+    /// As [`Self::start`], on a chain that was started before.
+    ///
+    /// # Errors
+    /// Where a part does not start.
+    pub async fn start_on(
+        folder: &Path,
+        chain: Chain,
+        settings: Settings,
+        with_engine: bool,
+        lifetime: Lifetime,
+    ) -> Result<Self> {
         let engine = if with_engine {
             Some(Engine::start(folder, free_port()?, lifetime).await?)
         } else {

@@ -6,6 +6,12 @@
 
 #[path = "chain/anvil.rs"]
 mod anvil;
+#[path = "chain/faults.rs"]
+mod faults;
+#[path = "chain/market.rs"]
+mod market;
+#[path = "chain/proxy.rs"]
+mod proxy;
 #[path = "chain/rebuild.rs"]
 mod rebuild;
 #[path = "chain/reconcile.rs"]
@@ -279,7 +285,10 @@ async fn a_stuck_transaction_is_priced_anew_once_a_block_up_to_the_ceiling() {
     let (_directory, store) = sqlite();
     let mill = Mill::new(&anvil, store, 1);
     let (watcher, mut sender) = (mill.watcher(), mill.sender());
+    watcher.step().await.unwrap();
+    // One after the other, or they would share a transaction.
     let (first, _) = mill.plan_assignment(terms(&anvil, 1, anvil.timestamp().await)).await;
+    sender.step().await.unwrap();
     let (second, _) = mill.plan_assignment(terms(&anvil, 2, anvil.timestamp().await)).await;
     watcher.step().await.unwrap();
     sender.step().await.unwrap();
@@ -472,7 +481,7 @@ async fn only_one_of_two_replicas_sends() {
     let anvil = Anvil::start().await;
     let (_directory, store) = sqlite();
     let mut mill = Mill::new(&anvil, store, 1);
-    mill.clock = Clock::manual(Timestamp(1_000));
+    mill.clock = Clock::manual(Timestamp::from_unix_seconds(anvil.timestamp().await));
     let watcher = mill.watcher();
     watcher.step().await.unwrap();
     let (mut one, mut two) = (mill.sender(), mill.sender());

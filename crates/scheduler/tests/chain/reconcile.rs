@@ -549,7 +549,7 @@ async fn plant_final(mill: &Mill<'_>, intent: Intent) {
             at_block: 1,
             filler: false,
         };
-        let tx = NewTx { signer, nonce: 900, intent: row.id, gas_limit: 1, broadcast };
+        let tx = NewTx { signer, nonce: 900, intents: vec![row.id], gas_limit: 1, broadcast };
         let tx = rows.insert_tx(&tx)?;
         let block = BlockRef { number: 1, hash: B256::repeat_byte(4) };
         rows.mark_mined(tx, &Inclusion { block, hash, gas_used: 1, success: true })?;

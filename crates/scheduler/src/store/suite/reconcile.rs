@@ -30,6 +30,7 @@ on_every_store! {
 fn job(byte: u8, escrow: Escrow) -> Job {
     let terms = samples::terms(samples::SUBMITTER, byte);
     Job {
+        funding: None,
         id: JobId(B256::repeat_byte(byte)),
         terms,
         demand: None,
@@ -124,7 +125,7 @@ fn only_what_is_final_and_succeeded_counts_as_done(store: Arc<dyn Store>) {
         let tx = NewTx {
             signer: samples::SCHEDULER,
             nonce: attempt.into(),
-            intent: id,
+            intents: vec![id],
             gas_limit: 1,
             broadcast,
         };
