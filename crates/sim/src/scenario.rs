@@ -52,8 +52,9 @@ pub fn build(seed: u64, plant: Option<Plant>) -> Town {
     let happy = is_happy(seed);
     let mills = 1 + random.index(SCHEDULERS.len());
     let money = if random.percent(60) { COIN } else { TOKEN };
-    let mut agents: Vec<Agent> =
-        (0..random.between(2, if happy { 4 } else { 6 })).map(|index| agent(&mut random, index, happy)).collect();
+    let mut agents: Vec<Agent> = (0..random.between(2, if happy { 4 } else { 6 }))
+        .map(|index| agent(&mut random, index, happy))
+        .collect();
     for (index, agent) in agents.iter_mut().enumerate() {
         agent.mill = index % mills;
         agent.scheduler = SCHEDULERS[agent.mill];

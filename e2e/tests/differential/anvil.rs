@@ -98,7 +98,9 @@ impl Anvil {
         let mut anvil = Self { _process: process, provider, cast, snapshot: Value::Null };
         for owner in anvil.cast.purses() {
             let [coin, big, small] = anvil.cast.tokens;
-            anvil.ask("anvil_setBalance", json!([owner, U256::from(anvil.cast.purse(coin))])).await?;
+            anvil
+                .ask("anvil_setBalance", json!([owner, U256::from(anvil.cast.purse(coin))]))
+                .await?;
             for token in [big, small] {
                 let amount = U256::from(anvil.cast.purse(token));
                 let call = TestToken::mintCall { to: owner, amount };

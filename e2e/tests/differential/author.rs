@@ -8,9 +8,7 @@ use gristmill_protocol::order::{MultiProof, Order, OrderPath, OrderTree};
 use gristmill_protocol::signing::{CompactSignature, Message};
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::{Address, B256};
-use gristmill_sim::model::{
-    Assignment, COIN, Call, Contract, Opening, Settlement, Slot, no_order,
-};
+use gristmill_sim::model::{Assignment, COIN, Call, Contract, Opening, Settlement, Slot, no_order};
 use gristmill_sim::random::Random;
 
 use crate::cast::Cast;
@@ -334,8 +332,7 @@ impl Author<'_> {
     // Scenes: the submitter.
 
     fn open(&mut self) -> Scene {
-        let terms =
-            if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
+        let terms = if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
         let caller = self.caller(terms.submitter);
         match self.random.below(10) {
             0..3 => self.plain(caller, Call::OpenWithPermit { terms }),
@@ -360,8 +357,7 @@ impl Author<'_> {
             _ => signed.terms[0].scheduler,
         };
         let jobs: Vec<_> = signed.terms.iter().map(|terms| terms.id(&self.cast.domain)).collect();
-        let chosen: Vec<usize> =
-            (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
+        let chosen: Vec<usize> = (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
         let tree = OrderTree::new(&jobs);
         let paths: Vec<OrderPath> =
             chosen.iter().filter_map(|index| tree.as_ref()?.path(*index)).collect();
@@ -666,7 +662,9 @@ impl Author<'_> {
         let amount = u128::from(self.random.below(5000));
         match self.random.below(10) {
             0..3 => self.plain(caller, Call::DepositWithPermit { token, amount }),
-            3 => (caller, Act::CallWithBadPermit { call: Call::DepositWithPermit { token, amount } }),
+            3 => {
+                (caller, Act::CallWithBadPermit { call: Call::DepositWithPermit { token, amount } })
+            }
             _ => {
                 let value = self.value(token, amount);
                 (caller, Act::Call { call: Call::Deposit { token, amount }, value })

@@ -239,7 +239,8 @@ impl Duel<'_> {
             )
                 .abi_encode(),
         );
-        let digest = keccak256([b"\x19\x01".as_slice(), domain.as_slice(), message.as_slice()].concat());
+        let digest =
+            keccak256([b"\x19\x01".as_slice(), domain.as_slice(), message.as_slice()].concat());
         let signature = cast.sign_permit(owner, &digest);
         IJobMarket::Permit {
             deadline,

@@ -22,22 +22,22 @@ const QUESTION_BYTES: usize = 160;
 /// Answers all questions of its calldata, one behind the other, from memory 0x80 on.
 pub(crate) const READER_CODE: &str = concat!(
     "0x",
-    "60806000",             // PUSH1 80, PUSH1 0: [question, answer], offsets into calldata and memory
-    "5b3681106013",         // JUMPDEST; question < CALLDATASIZE
-    "57",                   // JUMPI to the body
-    "506080809103",         // answer - 80
-    "90f3",                 // RETURN(80, answer - 80)
+    "60806000", // PUSH1 80, PUSH1 0: [question, answer], offsets into calldata and memory
+    "5b3681106013", // JUMPDEST; question < CALLDATASIZE
+    "57",       // JUMPI to the body
+    "506080809103", // answer - 80
+    "90f3",     // RETURN(80, answer - 80)
     "5b60808160200160003", // JUMPDEST body; CALLDATACOPY(0, question + 20, 80)
     "7",
-    "8035",                 // the question's first word
-    "8060001a",             // its first byte: the size of the answer
-    "8084",                 // where the answer goes
-    "60806000",             // the calldata
-    "855afa50",             // STATICCALL(GAS, word, 0, 80, answer, size)
-    "9050",                 // [size, question, answer]
-    "9060a001",             // question += a0
-    "910190",               // answer += size
-    "600456",               // JUMP
+    "8035",     // the question's first word
+    "8060001a", // its first byte: the size of the answer
+    "8084",     // where the answer goes
+    "60806000", // the calldata
+    "855afa50", // STATICCALL(GAS, word, 0, 80, answer, size)
+    "9050",     // [size, question, answer]
+    "9060a001", // question += a0
+    "910190",   // answer += size
+    "600456",   // JUMP
 );
 
 /// Answers how much native coin an address has.

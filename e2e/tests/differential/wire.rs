@@ -90,12 +90,10 @@ pub(crate) fn calldata(call: &Call, permit: IJobMarket::Permit) -> Vec<u8> {
             let settlements = settlements.iter().map(settlement).collect();
             M::settleManyCall { settlements }.abi_encode()
         }
-        Call::Renew { terms, issued_at, signature } => M::renewCall {
-            t: terms.into(),
-            issuedAt: u40(*issued_at),
-            signature: signature.into(),
+        Call::Renew { terms, issued_at, signature } => {
+            M::renewCall { t: terms.into(), issuedAt: u40(*issued_at), signature: signature.into() }
+                .abi_encode()
         }
-        .abi_encode(),
         Call::Release { terms, signature } => {
             M::releaseCall { t: terms.into(), signature: signature.into() }.abi_encode()
         }
@@ -119,19 +117,15 @@ pub(crate) fn calldata(call: &Call, permit: IJobMarket::Permit) -> Vec<u8> {
         Call::Withdraw { token, to, amount } => {
             M::withdrawCall { token: *token, to: *to, amount: u256(*amount) }.abi_encode()
         }
-        Call::Enroll { node, expires, signature } => M::enrollCall {
-            node_: node.0,
-            expires: u40(*expires),
-            nodeSignature: signature.into(),
+        Call::Enroll { node, expires, signature } => {
+            M::enrollCall { node_: node.0, expires: u40(*expires), nodeSignature: signature.into() }
+                .abi_encode()
         }
-        .abi_encode(),
         Call::Revoke { node } => M::revokeCall { node_: node.0 }.abi_encode(),
-        Call::ApproveScheduler { scheduler, token, bond_limit } => M::approveSchedulerCall {
-            scheduler: *scheduler,
-            token: *token,
-            bondLimit: *bond_limit,
+        Call::ApproveScheduler { scheduler, token, bond_limit } => {
+            M::approveSchedulerCall { scheduler: *scheduler, token: *token, bondLimit: *bond_limit }
+                .abi_encode()
         }
-        .abi_encode(),
         Call::DisapproveScheduler { scheduler } => {
             M::disapproveSchedulerCall { scheduler: *scheduler }.abi_encode()
         }
@@ -193,13 +187,10 @@ pub(crate) fn log(event: &Event) -> LogData {
         Event::Ruled { job, ruling } => {
             M::Ruled { jobId: job.0, ruling: ruling_code(*ruling) }.encode_log_data()
         }
-        Event::Paid { job, provider, amount, fee } => M::Paid {
-            jobId: job.0,
-            provider: *provider,
-            amount: u256(*amount),
-            fee: u256(*fee),
+        Event::Paid { job, provider, amount, fee } => {
+            M::Paid { jobId: job.0, provider: *provider, amount: u256(*amount), fee: u256(*fee) }
+                .encode_log_data()
         }
-        .encode_log_data(),
         Event::Refunded { job, amount } => {
             M::Refunded { jobId: job.0, amount: u256(*amount) }.encode_log_data()
         }
@@ -238,8 +229,7 @@ pub(crate) fn log(event: &Event) -> LogData {
             .encode_log_data()
         }
         Event::SchedulerDisapproved { provider, scheduler } => {
-            M::SchedulerDisapproved { provider: *provider, scheduler: *scheduler }
-                .encode_log_data()
+            M::SchedulerDisapproved { provider: *provider, scheduler: *scheduler }.encode_log_data()
         }
     }
 }
@@ -309,9 +299,7 @@ pub(crate) fn revert_data(revert: &Revert) -> Vec<u8> {
             M::DeadlineNotPassed { deadline: u40(deadline) }.abi_encode()
         }
         Revert::LeaseRunning { until } => M::LeaseRunning { until: u40(until) }.abi_encode(),
-        Revert::LeaseEnded { lease_end } => {
-            M::LeaseEnded { leaseEnd: u40(lease_end) }.abi_encode()
-        }
+        Revert::LeaseEnded { lease_end } => M::LeaseEnded { leaseEnd: u40(lease_end) }.abi_encode(),
         Revert::WindowOpen { until } => M::WindowOpen { until: u40(until) }.abi_encode(),
         Revert::WindowClosed { until } => M::WindowClosed { until: u40(until) }.abi_encode(),
         Revert::AlreadyCalledIn { lease_end } => {

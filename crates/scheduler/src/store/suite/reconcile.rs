@@ -34,7 +34,6 @@ fn job(byte: u8, escrow: Escrow) -> Job {
         id: JobId(B256::repeat_byte(byte)),
         terms,
         demand: None,
-        funding: None,
         state: State::Queued { wait: Wait::Spec },
         escrow,
         escrow_at: Default::default(),
