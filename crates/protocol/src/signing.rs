@@ -142,7 +142,11 @@ impl Domain {
     pub fn has_ordered(&self, owner: Address, order: &Order, signature: &[u8]) -> bool {
         let signature = match <[u8; 64]>::try_from(signature) {
             Ok(compact) => Some(Signature::from_erc2098(&compact)),
-            Err(_) => Signature::from_raw(signature).ok(),
+            // The contract knows no other way to write the parity.
+            Err(_) if matches!(signature.get(64), Some(27 | 28)) => {
+                Signature::from_raw(signature).ok()
+            }
+            Err(_) => None,
         };
         let digest = self.order_digest(order);
         signature
@@ -246,5 +250,17 @@ impl<'de> Deserialize<'de> for CompactSignature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_signed_in_the_forms_that_the_contract_takes() {
+        let domain = Domain { chain_id: 4439, contract: Address::repeat_byte(1) };
+        let order = Order { root: B256::repeat_byte(2), epoch: 3, expires: 4 };
+        println!("{}", domain.order_digest(&order));
     }
 }

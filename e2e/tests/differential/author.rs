@@ -1,20 +1,24 @@
 //! Writes random histories. The author knows the model, so that most of what it has people do is nearly right: right but
 //! for the caller, the second, the signature, or nothing at all.
 
-use gristmill_protocol::api::{EscrowState, Ruling};
-use gristmill_protocol::ids::{AttemptNumber, NodeId, ReceiptHash, SpecHash};
+mod scenes;
+
+use gristmill_protocol::api::EscrowState;
+use gristmill_protocol::ids::{JobId, NodeId, SpecHash};
 use gristmill_protocol::money::Amount;
-use gristmill_protocol::order::{MultiProof, Order, OrderPath, OrderTree};
+use gristmill_protocol::order::Order;
 use gristmill_protocol::signing::{CompactSignature, Message};
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::{Address, B256};
-use gristmill_sim::model::{Assignment, COIN, Call, Contract, Opening, Settlement, Slot, no_order};
+use gristmill_sim::model::{COIN, Call, Contract, Event, Revert, Slot};
 use gristmill_sim::random::Random;
 
 use crate::cast::Cast;
 
 const DAY: u64 = 86_400;
 const BATCH_MAX: u64 = 4;
+/// For so many steps, most are about nodes, approvals and balances, without which little succeeds.
+const BEGINNING_STEPS: usize = 40;
 
 /// What somebody does.
 #[derive(Clone, Debug)]
@@ -39,6 +43,7 @@ pub(crate) struct Step {
 
 /// Who acts, and how.
 type Scene = (Address, Act);
+type Play<'a> = fn(&mut Author<'a>) -> Scene;
 
 /// An order that was signed, to be used again.
 #[derive(Clone)]
@@ -53,10 +58,12 @@ pub(crate) struct Author<'a> {
     random: Random,
     model: Contract,
     now: u64,
-    jobs: Vec<Terms>,
+    jobs: Vec<(JobId, Terms)>,
     orders: Vec<Signed>,
     signatures: Vec<CompactSignature>,
     salt: u64,
+    /// How many steps are written.
+    written: usize,
 }
 
 /// Writes the history of a seed.
@@ -70,6 +77,7 @@ pub(crate) fn write(cast: &Cast, seed: u64, start: u64, steps: usize) -> Vec<Ste
         orders: Vec::new(),
         signatures: Vec::new(),
         salt: 0,
+        written: 0,
     };
     (0..steps).map(|_| author.step()).collect()
 }
@@ -78,7 +86,7 @@ pub(crate) fn write(cast: &Cast, seed: u64, start: u64, steps: usize) -> Vec<Ste
 pub(crate) fn apply(
     model: &mut Contract,
     step: &Step,
-) -> Result<Vec<gristmill_sim::model::Event>, gristmill_sim::model::Revert> {
+) -> Result<Vec<Event>, Revert> {
     match &step.act {
         Act::Call { call, value } => model.execute(step.caller, call, *value, step.at),
         Act::CallWithBadPermit { call } => {
@@ -103,56 +111,71 @@ pub(crate) fn apply(
     }
 }
 
-impl Author<'_> {
+impl<'a> Author<'a> {
     fn step(&mut self) -> Step {
         self.now += match self.random.below(10) {
             0..3 => 0,
-            3..8 => self.random.between(1, 20),
+            3..9 => self.random.between(1, 20),
             _ => self.random.between(20, 300),
         };
         let (caller, act) = self.scene();
         let step = Step { at: self.now, caller, act };
         // What is refused changes nothing, for the author as for everybody.
         apply(&mut self.model, &step).ok();
+        self.written += 1;
         step
     }
 
     fn scene(&mut self) -> Scene {
-        let scenes: [(u64, fn(&mut Self) -> Scene); 25] = [
-            (7, Self::open),
-            (9, Self::open_many),
-            (3, Self::cancel),
-            (2, Self::cancel_many),
-            (1, Self::raise_epoch),
-            (4, Self::refund),
-            (8, Self::assign),
-            (12, Self::assign_with_terms),
-            (5, Self::assign_many),
-            (6, Self::call_in),
-            (5, Self::lapse),
-            (8, Self::settle),
-            (6, Self::settle_many),
-            (7, Self::renew),
-            (4, Self::release),
-            (7, Self::publish),
-            (6, Self::claim),
-            (9, Self::dispute),
-            (9, Self::rule),
-            (8, Self::deposit),
-            (3, Self::withdraw),
-            (6, Self::enroll),
-            (1, Self::revoke),
-            (8, Self::approval),
-            (7, Self::outside),
-        ];
-        let mut draw = self.random.below(scenes.iter().map(|(weight, _)| weight).sum());
-        for (weight, scene) in scenes {
-            if draw < weight {
-                return scene(self);
+        let beginning = self.written < BEGINNING_STEPS && self.random.percent(80);
+        let repertoire =
+            if beginning { Self::BEGINNING.as_slice() } else { Self::REPERTOIRE.as_slice() };
+        let sum = repertoire.iter().map(|(weight, _, _)| weight).sum();
+        let mut draw = self.random.below(sum);
+        let (_, mut states, mut scene) = repertoire[0];
+        for (weight, needed, candidate) in repertoire {
+            if draw < *weight {
+                (states, scene) = (*needed, *candidate);
+                break;
             }
             draw -= weight;
         }
-        self.deposit()
+        // Where there is no job for it, the scene is mostly one that brings a job nearer to it.
+        while !states.is_empty() && !self.has_job(states) && self.random.percent(95) {
+            (states, scene) = self.before(states);
+        }
+        scene(self)
+    }
+
+    fn has_job(&self, states: &[EscrowState]) -> bool {
+        self.jobs.iter().any(|(job, terms)| {
+            let slot = self.model.slot(*job);
+            states.contains(&slot.state) && self.is_live(terms, slot)
+        })
+    }
+
+    /// A scene that leads to the first of these states, and what it needs.
+    fn before(&mut self, states: &[EscrowState]) -> (&'static [EscrowState], Play<'a>) {
+        match states[0] {
+            EscrowState::Disputed => (scenes::DISPUTABLE, Self::dispute),
+            EscrowState::Held => {
+                let plays: [Play<'a>; 2] = [Self::settle, Self::publish];
+                (scenes::ASSIGNED, self.pick(&plays))
+            }
+            EscrowState::Assigned => {
+                let plays: [Play<'a>; 2] = [Self::assign_with_terms, Self::assign_many];
+                (scenes::OPEN, self.pick(&plays))
+            }
+            EscrowState::None
+            | EscrowState::Open
+            | EscrowState::Published
+            | EscrowState::Paid
+            | EscrowState::Refunded
+            | EscrowState::Cancelled => {
+                let plays: [Play<'a>; 2] = [Self::open, Self::open_many];
+                (&[], self.pick(&plays))
+            }
+        }
     }
 
     // Chance.
@@ -174,19 +197,34 @@ impl Author<'_> {
         if self.random.percent(7) { self.anybody() } else { right }
     }
 
-    /// One of the jobs in these states, if there is one; else any, or one that nobody has opened.
+    /// One of the jobs in these states, mostly one whose time is not over; now and then any, or one that nobody has opened.
     fn job(&mut self, states: &[EscrowState]) -> (Terms, Slot) {
-        let fitting: Vec<Terms> = if self.random.percent(6) {
-            self.jobs.clone()
-        } else {
-            let fits = |terms: &&Terms| states.contains(&self.slot(terms).state);
-            self.jobs.iter().filter(fits).copied().collect()
+        let (any, live) = (self.random.percent(6), self.random.percent(90));
+        let slots = self.jobs.iter().map(|(job, terms)| (*terms, self.model.slot(*job)));
+        let fits = |(_, slot): &(Terms, Slot)| any || states.contains(&slot.state);
+        let fitting: Vec<(Terms, Slot)> = slots.filter(fits).collect();
+        let lives = |(terms, slot): &&(Terms, Slot)| live && self.is_live(terms, *slot);
+        let living: Vec<(Terms, Slot)> = fitting.iter().filter(lives).copied().collect();
+        let among = if living.is_empty() { fitting } else { living };
+        match among.len() {
+            0 => (self.terms(None), Slot::default()),
+            len => among[self.random.index(len)],
+        }
+    }
+
+    /// Whether there is still time to go on with the job.
+    fn is_live(&self, terms: &Terms, slot: Slot) -> bool {
+        let end = match slot.state {
+            EscrowState::None | EscrowState::Open => terms.deadline,
+            EscrowState::Assigned => slot.lease_end(terms).min(terms.deadline),
+            EscrowState::Held
+            | EscrowState::Published
+            | EscrowState::Disputed
+            | EscrowState::Paid
+            | EscrowState::Refunded
+            | EscrowState::Cancelled => slot.window_end(terms).unwrap_or(u64::MAX),
         };
-        let terms = match fitting.len() {
-            0 => self.terms(None),
-            len => fitting[self.random.index(len)],
-        };
-        (terms, self.slot(&terms))
+        self.now <= end
     }
 
     fn slot(&self, terms: &Terms) -> Slot {
@@ -218,7 +256,7 @@ impl Author<'_> {
 
     /// Mostly the node's signature.
     fn sign(&mut self, node: NodeId, message: Message) -> CompactSignature {
-        let signature = match self.random.below(24) {
+        let signature = match self.random.below(40) {
             0 => {
                 let other = self.anybody();
                 self.cast.sign(other, &message)
@@ -241,11 +279,17 @@ impl Author<'_> {
         }
     }
 
-    /// Mostly a node that the scheduler may assign to.
-    fn node_for(&mut self, scheduler: Address) -> NodeId {
+    /// Mostly a node that may have the job.
+    fn node_for(&mut self, terms: &Terms) -> NodeId {
+        let Terms { scheduler, token, bond, .. } = *terms;
         let fitting = |node: &&NodeId| {
             let known = self.model.enrolment(**node).filter(|known| !known.revoked);
-            known.is_some_and(|known| self.model.is_approved(known.provider, scheduler))
+            known.is_some_and(|known| {
+                let limit = self.model.bond_limit(known.provider, scheduler, token);
+                self.model.is_approved(known.provider, scheduler)
+                    && limit.used + bond.0 <= limit.limit
+                    && bond.0 <= self.model.balance(known.provider, token)
+            })
         };
         let nodes: Vec<NodeId> = self.cast.nodes.iter().filter(fitting).copied().collect();
         if nodes.is_empty() || self.random.percent(7) {
@@ -262,39 +306,39 @@ impl Author<'_> {
         let (submitter, token) =
             of.unwrap_or_else(|| (self.pick(&self.cast.submitters), self.token()));
         self.salt += 1;
-        let bounty = u128::from(self.random.between(1, 3000));
+        let bounty = u128::from(self.random.between(1, 2000));
         let fee = match self.random.below(10) {
             0..3 => 0,
             3 => bounty,
             _ => bounty / 10,
         };
-        let bond = if self.random.percent(40) { 0 } else { self.random.between(1, 400) };
+        let bond = if self.random.percent(45) { 0 } else { self.random.between(1, 400) };
         let dispute_bond = if self.random.percent(30) { 0 } else { self.random.between(1, 200) };
         let grace = self.random.between(60, 90);
-        let lease = grace * 4 + self.pick(&[0, 0, 7, 300]);
+        let lease = grace * 4 + self.pick(&[0, 300, 5000, 50_000]);
         let mut terms = Terms {
             submitter,
-            scheduler: self.pick(&[0, 0, 1].map(|index| self.cast.schedulers[index])),
+            scheduler: self.cast.schedulers[usize::from(self.random.percent(20))],
             arbiter: self.pick(&self.cast.arbiters),
             token,
             bounty: Amount(bounty),
             fee: Amount(fee),
             bond: Amount(bond.into()),
             dispute_bond: Amount(dispute_bond.into()),
-            deadline: self.now + self.pick(&[300, 2000, 20_000, 200_000, 2_000_000]),
+            deadline: self.now + self.pick(&[300, 3000, 30_000, 300_000, 3_000_000, 3_000_000]),
             lease_seconds: seconds(lease),
             grace_seconds: seconds(grace),
             attempt_seconds: seconds(lease + self.pick(&[0, 50, 1000, 100_000])),
-            hold_seconds: self.pick(&[0, 0, 1, 100, 4000]),
-            challenge_window: self.pick(&[3600, 3601, 5000]),
-            ruling_seconds: self.pick(&[3600, 4000]),
+            hold_seconds: self.pick(&[0, 0, 100, 4000, 100_000]),
+            challenge_window: self.pick(&[3600, 5000, 100_000]),
+            ruling_seconds: self.pick(&[3600, 20_000]),
             spec_hash: SpecHash(B256::repeat_byte(7)),
             salt: B256::from(alloy::primitives::U256::from(self.salt)),
         };
         if self.random.percent(15) {
             self.spoil(&mut terms);
         }
-        self.jobs.push(terms);
+        self.jobs.push((terms.id(&self.cast.domain), terms));
         terms
     }
 
@@ -327,423 +371,6 @@ impl Author<'_> {
             10 => terms.challenge_window = seconds(self.pick(&[3599, MONTH, MONTH + 1])),
             _ => terms.ruling_seconds = seconds(self.pick(&[3599, MONTH, MONTH + 1])),
         }
-    }
-
-    // Scenes: the submitter.
-
-    fn open(&mut self) -> Scene {
-        let terms = if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
-        let caller = self.caller(terms.submitter);
-        match self.random.below(10) {
-            0..3 => self.plain(caller, Call::OpenWithPermit { terms }),
-            3 => (caller, Act::CallWithBadPermit { call: Call::OpenWithPermit { terms } }),
-            _ => {
-                let value = self.value(terms.token, terms.bounty.0);
-                (caller, Act::Call { call: Call::Open { terms }, value })
-            }
-        }
-    }
-
-    fn open_many(&mut self) -> Scene {
-        let mut signed = match self.orders.len() {
-            0 => self.sign_order(),
-            len if self.random.percent(35) => self.orders[self.random.index(len)].clone(),
-            _ => self.sign_order(),
-        };
-        let submitter = signed.terms[0].submitter;
-        let caller = match self.random.below(8) {
-            0..2 => submitter,
-            2 => self.anybody(),
-            _ => signed.terms[0].scheduler,
-        };
-        let jobs: Vec<_> = signed.terms.iter().map(|terms| terms.id(&self.cast.domain)).collect();
-        let chosen: Vec<usize> = (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
-        let tree = OrderTree::new(&jobs);
-        let paths: Vec<OrderPath> =
-            chosen.iter().filter_map(|index| tree.as_ref()?.path(*index)).collect();
-        let parts: Vec<_> = chosen.iter().map(|index| jobs[*index]).zip(&paths).collect();
-        let mut proof = MultiProof::of(&parts).unwrap_or_default();
-        let mut openings = Vec::new();
-        for index in chosen {
-            let terms = signed.terms[index];
-            let node = self.random.percent(50).then(|| self.node_for(terms.scheduler));
-            openings.push(Opening { terms, node });
-        }
-        match self.random.below(24) {
-            0 => openings.reverse(),
-            1 => proof.flags.iter_mut().for_each(|flag| *flag = !*flag),
-            2 => openings.extend(openings.last().cloned()),
-            3 => openings.push(Opening { terms: self.terms(None), node: None }),
-            4 => signed.order.epoch += 1,
-            5 => proof.proof.push(B256::ZERO),
-            _ => {}
-        }
-        self.meet(signed.order.expires, 10);
-        let value = if self.random.percent(15) { self.random.below(3000).into() } else { 0 };
-        let Signed { order, signature, .. } = signed;
-        let (order, proof) = if caller == submitter && self.random.percent(80) {
-            (no_order(), MultiProof::default())
-        } else {
-            (order, proof)
-        };
-        (caller, Act::Call { call: Call::OpenMany { openings, order, signature, proof }, value })
-    }
-
-    fn sign_order(&mut self) -> Signed {
-        let submitter = self.pick(&self.cast.submitters);
-        let token = self.token();
-        let known = |terms: &&Terms| (terms.submitter, terms.token) == (submitter, token);
-        let mut terms: Vec<Terms> = self.jobs.iter().filter(known).copied().collect();
-        while terms.len() > 1 || (!terms.is_empty() && self.random.percent(50)) {
-            terms.swap_remove(self.random.index(terms.len()));
-        }
-        for _ in 0..self.random.between(1, BATCH_MAX) {
-            terms.push(self.terms(Some((submitter, token))));
-        }
-        let jobs: Vec<_> = terms.iter().map(|terms| terms.id(&self.cast.domain)).collect();
-        let root = OrderTree::new(&jobs).map_or(B256::ZERO, |tree| tree.root());
-        let epoch = self.model.epoch(submitter);
-        let expires = self.now + self.random.between(0, 20_000);
-        let order = Order { root, epoch, expires };
-        let signer = if self.random.percent(5) { self.anybody() } else { submitter };
-        let mut signature = self.cast.sign_order(signer, &order);
-        match self.random.below(12) {
-            0..3 => signature = compact(&signature),
-            3 => signature[64] -= 27,
-            4 => signature.truncate(63),
-            5 => signature[1] ^= 1,
-            _ => {}
-        }
-        let signed = Signed { terms, order, signature };
-        self.orders.push(signed.clone());
-        signed
-    }
-
-    fn cancel(&mut self) -> Scene {
-        let (terms, _) = self.job(&[EscrowState::Open, EscrowState::None]);
-        let caller = self.caller(terms.submitter);
-        self.plain(caller, Call::Cancel { terms })
-    }
-
-    fn cancel_many(&mut self) -> Scene {
-        let terms: Vec<Terms> = (0..self.random.below(BATCH_MAX))
-            .map(|_| self.job(&[EscrowState::Open, EscrowState::None]).0)
-            .collect();
-        let submitter = terms.first().map_or(self.cast.stranger, |terms| terms.submitter);
-        let caller = self.caller(submitter);
-        self.plain(caller, Call::CancelMany { terms })
-    }
-
-    fn raise_epoch(&mut self) -> Scene {
-        let caller = self.pick(&self.cast.submitters);
-        self.plain(caller, Call::RaiseEpoch)
-    }
-
-    fn refund(&mut self) -> Scene {
-        let (terms, _) = self.job(&[EscrowState::Open, EscrowState::Assigned]);
-        if terms.deadline < self.now + 30_000 {
-            self.meet(terms.deadline, 60);
-        }
-        let caller = self.anybody();
-        self.plain(caller, Call::Refund { terms })
-    }
-
-    // Scenes: the scheduler.
-
-    fn assign(&mut self) -> Scene {
-        let (terms, slot) = self.job(&[EscrowState::Open]);
-        let node = self.node_for(terms.scheduler);
-        let attempt = self.next_attempt(slot);
-        let caller = self.caller(terms.scheduler);
-        if terms.deadline < self.now + 3000 {
-            self.meet(terms.deadline, 15);
-        }
-        let job = terms.id(&self.cast.domain);
-        self.plain(caller, Call::Assign { job, node, attempt })
-    }
-
-    fn assignment(&mut self) -> Assignment {
-        let late = self.random.percent(30);
-        let state = if late { EscrowState::Assigned } else { EscrowState::Open };
-        let (terms, slot) = self.job(&[state]);
-        if slot.state == EscrowState::Assigned {
-            self.meet(slot.lease_end(&terms), 80);
-        }
-        let node = self.node_for(terms.scheduler);
-        let attempt = self.next_attempt(slot);
-        let expires = match self.random.below(12) {
-            0 => self.now - 1,
-            1 => self.now,
-            _ => self.now + self.random.below(600),
-        };
-        let message = Message::Accept {
-            job_id: terms.id(&self.cast.domain),
-            attempt: AttemptNumber(attempt),
-            expires,
-        };
-        let acceptance = self.sign(node, message);
-        Assignment { terms, node, attempt, expires, acceptance }
-    }
-
-    fn assign_with_terms(&mut self) -> Scene {
-        let assignment = self.assignment();
-        let caller = self.caller(assignment.terms.scheduler);
-        self.plain(caller, Call::AssignWithTerms { assignment })
-    }
-
-    fn assign_many(&mut self) -> Scene {
-        let assignments: Vec<Assignment> =
-            (0..self.random.below(BATCH_MAX)).map(|_| self.assignment()).collect();
-        let scheduler =
-            assignments.first().map_or(self.cast.stranger, |first| first.terms.scheduler);
-        let caller = self.caller(scheduler);
-        self.plain(caller, Call::AssignMany { assignments })
-    }
-
-    fn call_in(&mut self) -> Scene {
-        let (terms, slot) = self.job(&[EscrowState::Assigned]);
-        if self.random.percent(50) {
-            self.meet(slot.at + u64::from(terms.lease_seconds / 4), 90);
-        } else {
-            let end = slot.lease_end(&terms);
-            self.meet(end.saturating_sub(terms.grace_seconds.into()), 40);
-        }
-        let caller = self.caller(terms.scheduler);
-        self.plain(caller, Call::CallIn { terms })
-    }
-
-    fn lapse(&mut self) -> Scene {
-        let (terms, slot) = self.job(&[EscrowState::Assigned]);
-        let right = self.pick(&[terms.scheduler, terms.submitter]);
-        let caller = self.caller(right);
-        let patience = if caller == terms.submitter { terms.grace_seconds } else { 0 };
-        self.meet(slot.lease_end(&terms) + u64::from(patience), 85);
-        self.plain(caller, Call::Lapse { terms })
-    }
-
-    /// Mostly the node's signed result.
-    fn result(&mut self, terms: &Terms, slot: Slot) -> (ReceiptHash, CompactSignature) {
-        let receipt_hash = ReceiptHash(B256::repeat_byte(self.random.below(4) as u8));
-        let (job_id, node) = (terms.id(&self.cast.domain), slot.node);
-        let attempt = AttemptNumber(slot.attempt);
-        let message = if self.random.percent(3) {
-            Message::Failure { job_id, attempt, node, receipt_hash }
-        } else {
-            Message::Result { job_id, attempt, node, receipt_hash }
-        };
-        let signature = self.sign(node, message);
-        (receipt_hash, signature)
-    }
-
-    fn settlement(&mut self) -> Settlement {
-        let (terms, slot) = self.job(&[EscrowState::Assigned, EscrowState::Published]);
-        let end = match slot.state {
-            EscrowState::Published => slot.at + u64::from(terms.challenge_window),
-            _ => terms.deadline,
-        };
-        if end < self.now + 3000 {
-            self.meet(end, 20);
-        }
-        let (receipt_hash, signature) = self.result(&terms, slot);
-        Settlement { terms, receipt_hash, signature }
-    }
-
-    fn settle(&mut self) -> Scene {
-        let settlement = self.settlement();
-        let caller = self.caller(settlement.terms.scheduler);
-        self.plain(caller, Call::Settle { settlement })
-    }
-
-    fn settle_many(&mut self) -> Scene {
-        let mut settlements: Vec<Settlement> =
-            (0..self.random.below(BATCH_MAX)).map(|_| self.settlement()).collect();
-        if self.random.percent(50) {
-            settlements.sort_by_key(|item| {
-                (item.terms.token, self.cast.provider_of(self.slot(&item.terms).node))
-            });
-        }
-        let scheduler =
-            settlements.first().map_or(self.cast.stranger, |first| first.terms.scheduler);
-        let caller = self.caller(scheduler);
-        self.plain(caller, Call::SettleMany { settlements })
-    }
-
-    // Scenes: the node and its provider.
-
-    fn renew(&mut self) -> Scene {
-        let (terms, slot) = self.job(&[EscrowState::Assigned]);
-        self.meet(slot.lease_end(&terms), 15);
-        let grace = u64::from(terms.grace_seconds);
-        let issued_at = match self.random.below(8) {
-            0 => self.now + 1,
-            1 => self.now - grace,
-            2 => self.now - grace - 1,
-            3 => slot.at,
-            _ => self.now - self.random.below(3),
-        };
-        let message = Message::Renew {
-            job_id: terms.id(&self.cast.domain),
-            attempt: AttemptNumber(slot.attempt),
-            issued_at,
-        };
-        let signature = self.sign(slot.node, message);
-        let caller = self.anybody();
-        self.plain(caller, Call::Renew { terms, issued_at, signature })
-    }
-
-    fn release(&mut self) -> Scene {
-        let (terms, slot) = self.job(&[EscrowState::Assigned]);
-        self.meet(slot.lease_end(&terms), 20);
-        let message = Message::Release {
-            job_id: terms.id(&self.cast.domain),
-            attempt: AttemptNumber(slot.attempt),
-        };
-        let signature = self.sign(slot.node, message);
-        let provider = self.cast.provider_of(slot.node);
-        let caller = if self.random.percent(50) { provider } else { self.anybody() };
-        self.plain(caller, Call::Release { terms, signature })
-    }
-
-    fn publish(&mut self) -> Scene {
-        let (terms, slot) = self.job(&[EscrowState::Assigned]);
-        if terms.deadline < self.now + 3000 {
-            self.meet(terms.deadline, 20);
-        }
-        let (receipt_hash, signature) = self.result(&terms, slot);
-        let caller = self.anybody();
-        self.plain(caller, Call::Publish { terms, receipt_hash, signature })
-    }
-
-    // Scenes: claims and disputes.
-
-    fn claim(&mut self) -> Scene {
-        let (terms, slot) =
-            self.job(&[EscrowState::Held, EscrowState::Published, EscrowState::Disputed]);
-        if let Some(end) = slot.window_end(&terms) {
-            self.meet(end, 60);
-        }
-        let caller = self.anybody();
-        self.plain(caller, Call::Claim { terms })
-    }
-
-    fn dispute(&mut self) -> Scene {
-        let (terms, slot) = self.job(&[EscrowState::Held, EscrowState::Published]);
-        if let Some(end) = slot.window_end(&terms) {
-            self.meet(end, 10);
-        }
-        let right = self.pick(&[terms.submitter, terms.scheduler]);
-        let caller = self.caller(right);
-        let value = self.value(terms.token, terms.dispute_bond.0);
-        (caller, Act::Call { call: Call::Dispute { terms }, value })
-    }
-
-    fn rule(&mut self) -> Scene {
-        let (terms, slot) = self.job(&[EscrowState::Disputed]);
-        let ruling = self.pick(&[Ruling::Pay, Ruling::Refund, Ruling::Reopen]);
-        if let Some(end) = slot.window_end(&terms) {
-            self.meet(end, 10);
-        }
-        if terms.deadline < self.now + 3000 {
-            self.meet(terms.deadline, 20);
-        }
-        let caller = self.caller(terms.arbiter);
-        self.plain(caller, Call::Rule { terms, ruling })
-    }
-
-    // Scenes: balances and nodes.
-
-    fn deposit(&mut self) -> Scene {
-        let caller = match self.random.below(10) {
-            0..4 => self.pick(&self.cast.submitters),
-            4..9 => self.pick(&self.cast.providers),
-            _ => self.pick(&self.cast.purses()),
-        };
-        let token = self.token();
-        let amount = u128::from(self.random.below(5000));
-        match self.random.below(10) {
-            0..3 => self.plain(caller, Call::DepositWithPermit { token, amount }),
-            3 => {
-                (caller, Act::CallWithBadPermit { call: Call::DepositWithPermit { token, amount } })
-            }
-            _ => {
-                let value = self.value(token, amount);
-                (caller, Act::Call { call: Call::Deposit { token, amount }, value })
-            }
-        }
-    }
-
-    fn withdraw(&mut self) -> Scene {
-        let caller = self.pick(&self.cast.purses());
-        let token = self.token();
-        let held = self.model.balance(caller, token);
-        let amount = match self.random.below(6) {
-            0 => held + 1,
-            1 => held,
-            _ => u128::from(self.random.below(1000)).min(held),
-        };
-        let to = match self.random.below(12) {
-            0 => Address::ZERO,
-            1 => self.cast.domain.contract,
-            // Takes no coin.
-            2..4 => self.cast.tokens[1],
-            4..6 => self.anybody(),
-            _ => caller,
-        };
-        self.plain(caller, Call::Withdraw { token, to, amount })
-    }
-
-    fn enroll(&mut self) -> Scene {
-        let fresh = |node: &&NodeId| self.model.enrolment(**node).is_none();
-        let nodes: Vec<NodeId> = self.cast.nodes.iter().filter(fresh).copied().collect();
-        let node = if nodes.is_empty() || self.random.percent(10) {
-            self.pick(&self.cast.nodes)
-        } else {
-            self.pick(&nodes)
-        };
-        let right = self.cast.provider_of(node);
-        let caller = self.caller(right);
-        let expires = match self.random.below(10) {
-            0 => self.now - 1,
-            1 => self.now,
-            _ => self.now + 100,
-        };
-        // To its provider; what somebody else does with it fails.
-        let message = Message::Enroll { node, provider: right, expires };
-        let signature = self.sign(node, message);
-        self.plain(caller, Call::Enroll { node, expires, signature })
-    }
-
-    fn revoke(&mut self) -> Scene {
-        let node = self.pick(&self.cast.nodes);
-        let caller = self.caller(self.cast.provider_of(node));
-        self.plain(caller, Call::Revoke { node })
-    }
-
-    fn approval(&mut self) -> Scene {
-        let caller = self.pick(&self.cast.providers);
-        let scheduler = self.pick(&self.cast.schedulers);
-        if self.random.percent(8) {
-            return self.plain(caller, Call::DisapproveScheduler { scheduler });
-        }
-        let token = self.token();
-        // Often enough below what is locked already.
-        let bond_limit = u128::from(self.pick(&[0_u64, 1, 300, 1000, 5000, 5000]));
-        self.plain(caller, Call::ApproveScheduler { scheduler, token, bond_limit })
-    }
-
-    /// What happens outside of the contract.
-    fn outside(&mut self) -> Scene {
-        if self.random.percent(75) {
-            let caller = self.pick(&self.cast.purses());
-            let token = self.pick(&self.cast.tokens[1..]);
-            let amount = u128::from(self.pick(&[0_u64, 100, 5000, 5000, 100_000]));
-            return (caller, Act::Allow { token, amount });
-        }
-        // A submitter with code would be asked whether it has signed (EIP-1271), of which the model knows nothing.
-        let cast = self.cast;
-        let wallets = [cast.providers.as_slice(), &cast.schedulers, &cast.arbiters].concat();
-        let caller = self.pick(&wallets);
-        (caller, Act::RefuseCoin { refuses: self.random.percent(60) })
     }
 }
 

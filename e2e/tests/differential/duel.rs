@@ -153,6 +153,8 @@ impl Duel<'_> {
             }
         };
         let events = match outcome {
+            // No node of the network takes such a transaction.
+            Err(Revert::NotEnoughCoin) => return Ok(None),
             Err(revert) => {
                 let answer = self.anvil.attempt(step.caller, to, value, data, step.at).await?;
                 let expected = wire::revert_data(revert);

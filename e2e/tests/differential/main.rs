@@ -23,8 +23,8 @@ use anvil::{Anvil, START};
 use duel::Tally;
 use gristmill_protocol::contracts::JobMarket::{JobMarketCalls, JobMarketErrors, JobMarketEvents};
 
-const SEEDS: Range<u64> = 0..20;
-const STEPS: usize = 150;
+const SEEDS: Range<u64> = 0..24;
+const STEPS: usize = 250;
 
 /// The functions that change nothing.
 const VIEWS: &[&str] = &[
