@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary, JobView, LogAccepted, Login,
-    LoginRequest, NodeView, Nonce, Offer, Page, PollReply, PollRequest, ReleaseRequest,
-    ReportRequest, SpecStored, StartRequest,
+    AcceptRequest, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary, JobView,
+    LogAccepted, Login, LoginRequest, NodeView, Nonce, Offer, Page, PollReply, PollRequest,
+    ReleaseRequest, ReportRequest, SpecStored, StartRequest,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -268,6 +268,16 @@ impl Client {
         body: &StartRequest,
     ) -> Result<(), ClientError> {
         self.empty(self.attempt(job, attempt, "start").json(body)).await
+    }
+
+    /// The node takes a job with a bond. It is assigned on chain only after this.
+    pub async fn accept(
+        &self,
+        job: JobId,
+        attempt: AttemptNumber,
+        body: &AcceptRequest,
+    ) -> Result<(), ClientError> {
+        self.empty(self.attempt(job, attempt, "accept").json(body)).await
     }
 
     pub async fn report(

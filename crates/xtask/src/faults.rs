@@ -10,6 +10,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("crates/scheduler/tests/chain/faults.rs", "Drivers, store and rules on a real chain"),
     ("e2e/tests/faults.rs", "A whole market of real binaries"),
 ];
+/// Where operators are told what the metrics mean.
+const GUIDE: &str = "docs/guide/operator.md";
 /// What the comment of each test says, in this order.
 const FIELDS: [&str; 3] = ["Injected", "Outcome", "Shown by"];
 
@@ -17,12 +19,9 @@ const HEAD: &str = "# Faults of the chain
 
 <!-- Written by `cargo xtask generate` from the comments of the tests. Do not edit. -->
 
-What goes wrong between a scheduler and its chain, what comes of it, and the test that shows it. The tests put a proxy
-before a real chain and let it misbehave, in a chain of finality depth 6. After each fault every job has reached its right
-end; balances are compared to the wei, and events on chain and transactions of the scheduler are counted, so nothing is
-paid twice and no gas is spent on nothing. What the metrics mean is in the [guide for operators](guide/operator.md).
+What goes wrong between a scheduler and its chain, what comes of it, and the test that shows it. The tests put a proxy before a real chain and let it misbehave; blocks are final at depth 6. After each fault every job must reach its right end, balances are compared to the wei, and the events on chain and the scheduler's transactions are counted, so that nothing is paid twice. What the metrics mean, and when to alarm, is in the [guide for operators](guide/operator.md).
 
-An endpoint that is well-formed and lies, about all of a history, is believed: name endpoints that you trust, best your own.
+An endpoint whose lies are well-formed and all of one piece is believed: name endpoints that you trust, best your own.
 ";
 
 /// A test and what its comment says.
@@ -32,8 +31,9 @@ struct Fault {
     fields: [String; 3],
 }
 
-/// The whole page.
+/// The whole page. A metric that shows a fault has to be one that operators are told of.
 pub(crate) fn render(root: &Path) -> Result<String> {
+    let guide = std::fs::read_to_string(root.join(GUIDE)).context(GUIDE)?;
     let mut page = HEAD.to_owned();
     for (name, title) in SOURCES {
         let text = std::fs::read_to_string(root.join(name)).with_context(|| name.to_string())?;
@@ -41,10 +41,20 @@ pub(crate) fn render(root: &Path) -> Result<String> {
         writeln!(page, "\n## {title}\n\nIn [`{name}`](../{name}).\n")?;
         writeln!(page, "| Injected | What comes of it | Shown by | Test |\n|---|---|---|---|")?;
         for Fault { test, fields: [injected, outcome, shown_by] } in faults {
+            for metric in metrics_of(&shown_by) {
+                let is_known = guide.contains(&format!("`{metric}"));
+                ensure!(is_known, "{GUIDE} does not say what {metric} means, which {test} names");
+            }
             writeln!(page, "| {injected} | {outcome} | {shown_by} | `{test}` |")?;
         }
     }
     Ok(page)
+}
+
+/// The names of metrics in a text, without labels.
+fn metrics_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| word.starts_with("gristmill_"))
 }
 
 /// The tests of a file, in order. One without a full comment is an error: the list must be whole.
@@ -109,6 +119,12 @@ mod tests {
                     #[tokio::test]\nasync fn weather() {\n}\n\n/// Helps.\nfn helper() {}\n";
         let fields = ["Rain and wind", "It goes on", "`wet`"].map(str::to_owned);
         assert_eq!(parse(text).unwrap(), [Fault { test: "weather".into(), fields }]);
+    }
+
+    #[test]
+    fn metrics_are_found_without_their_labels() {
+        let text = "`gristmill_a_total{reason=\"slow\"}`, `gristmill_b`, a warning";
+        assert!(metrics_of(text).eq(["gristmill_a_total", "gristmill_b"]));
     }
 
     #[test]

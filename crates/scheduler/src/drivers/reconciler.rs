@@ -4,7 +4,7 @@
 //! compares what it adds up to with the contract's own state at that block and with the database. A difference that a
 //! second look confirms stops payouts until a person has looked: see [`crate::store::reconcile`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map};
 use std::sync::Arc;
 
 use alloy::primitives::U256;
@@ -282,10 +282,10 @@ impl Reconciler {
         let mut times = HashMap::new();
         for page in entries.chunks(PAGE_JOBS) {
             for block in page.iter().filter_map(|(_, entry, _)| entry.phase.timed_by()) {
-                if !times.contains_key(&block) {
+                if let hash_map::Entry::Vacant(unknown) = times.entry(block) {
                     let header = self.rpc.header_at(block).await?;
                     let header = header.ok_or(LookError::Moved { number: block })?;
-                    times.insert(block, header.timestamp_s);
+                    unknown.insert(header.timestamp_s);
                 }
             }
             let rpc = &self.rpc;

@@ -109,6 +109,9 @@ async fn an_endpoint_that_lags_behind() {
         market.proxies[0].inject(Fault::Behind { at });
         market.beats(8).await;
         assert!(market.metric("gristmill_chain_behind_blocks") >= 1.0);
+        let age_s = market.clock.now().unix_seconds() as f64
+            - market.metric("gristmill_chain_head_timestamp_seconds");
+        assert!(age_s >= 8.0, "{age_s}");
         market.proxies[0].heal();
         market.beat().await;
         assert_eq!(market.metric("gristmill_chain_behind_blocks"), 0.0);
@@ -254,6 +257,29 @@ async fn two_endpoints_on_different_branches() {
     assert!(market.metric("gristmill_chain_reorgs_total") >= 1.0);
     assert_eq!(market.metric("gristmill_chain_deep_reorgs_total"), 0.0);
     assert_eq!(market.metric("gristmill_chain_endpoint_switches_total"), 1.0);
+}
+
+/// Injected: the same, and the branch is followed for as many blocks as make a block final.
+/// Outcome: a transaction is not final for being found on a branch that the watcher does not follow; all ends well.
+/// Shown by: `gristmill_chain_deep_reorgs_total`, an error
+#[tokio::test]
+async fn two_endpoints_on_branches_longer_than_finality() {
+    let mut market = Market::start(2).await;
+    market.post_job().await;
+    market.until_waiting().await;
+    let above = market.anvil.control.get_block_number().await.unwrap();
+    market.anvil.mine(1).await;
+    market.proxies[0].inject(Fault::Branch { above });
+    market.beats(8).await;
+    assert_eq!(market.waiting().len(), 1, "the branch does not have it");
+    market.proxies[0].heal();
+    market.proxies[0].inject(Fault::Down);
+    market.sender.step().await.unwrap();
+    assert_eq!(market.open_txs().len(), 1, "found elsewhere, and not final");
+    market.ends_well().await;
+    market.proxies[0].heal();
+    assert_eq!(market.metric("gristmill_chain_deep_reorgs_total"), 1.0);
+    market.assert_alarm("ERROR", "final blocks were replaced");
 }
 
 /// Injected: the first endpoint goes down, and the second one serves another chain.

@@ -141,6 +141,7 @@ impl Market {
             store: Arc::clone(&store),
             turns: turns.clone(),
             clock: clock.clone(),
+            content: None,
             deployment: anvil.deployment.clone(),
             scheduler: anvil.scheduler.address(),
             finality_depth: FINALITY_DEPTH,
@@ -244,7 +245,7 @@ impl Market {
         let job = terms.id(&self.anvil.deployment.domain());
         let (by, token) = (terms.submitter, token());
         self.turns
-            .submit(Command::CreateJob { job, by, terms, spec, token, funding: None })
+            .submit(Command::CreateJob { job, by, terms, spec, funding: None, token })
             .await
             .unwrap();
         self.jobs.push((job, terms));
