@@ -137,7 +137,9 @@ contract MoneyTest {
             IJobMarket.disapproveScheduler.selector
         ];
         for (uint256 i; i < verbs.length; ++i) {
-            vm.assertLe(1, handler.played(verbs[i]), vm.toString(i));
+            vm.assertTrue(
+                handler.played(verbs[i]) != 0, string.concat("never went through: verb ", vm.toString(i))
+            );
         }
         invariant_books();
         _drain();

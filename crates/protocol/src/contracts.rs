@@ -16,7 +16,7 @@ mod bindings {
 
 pub use bindings::{IJobMarket, JobMarket};
 
-/// An ERC-20 token as wallets use it.
+/// An ERC-20 token as wallets use it, with the permits of EIP-2612, which not every token has.
 pub mod erc20 {
     alloy::sol! {
         #[sol(rpc)]
@@ -25,6 +25,11 @@ pub mod erc20 {
             function allowance(address owner, address spender) external view returns (uint256);
             function balanceOf(address owner) external view returns (uint256);
             function decimals() external view returns (uint8);
+            function DOMAIN_SEPARATOR() external view returns (bytes32);
+            function nonces(address owner) external view returns (uint256);
+            function permit(
+                address owner, address spender, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s
+            ) external;
         }
     }
 }

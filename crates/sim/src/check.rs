@@ -6,7 +6,7 @@ use gristmill_market::attempt::Attempt;
 use gristmill_market::effect::IntentAction;
 use gristmill_market::escrow::Escrow;
 use gristmill_market::job::Job;
-use gristmill_market::node::Node;
+use gristmill_market::node::{Node, Standing};
 use gristmill_market::{Changes, World};
 use gristmill_protocol::api::{AttemptState, EscrowState, JobState};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
@@ -49,7 +49,11 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
             Some((node, state)) if node != attempt.node => {
                 !state.is_live() && attempt.state == AttemptState::Leased || is_foreign(attempt)
             }
-            Some((_, state)) => state == attempt.state || follows(state, attempt.state),
+            Some((_, state)) => {
+                state == attempt.state
+                    || follows(state, attempt.state)
+                    || is_settled_elsewhere(world, attempt)
+            }
             // What a lost database has assigned is known from the chain alone.
             None => attempt.state == AttemptState::Leased || is_foreign(attempt),
         };
@@ -72,6 +76,14 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// After its database was lost, a scheduler may promise once more what it has promised before, and learn only then that
+/// it has settled that already.
+fn is_settled_elsewhere(world: &World, attempt: &Attempt) -> bool {
+    let escrow = world.jobs.get(&attempt.job).map(|job| job.escrow);
+    attempt.state == AttemptState::Accepted
+        && matches!(escrow, Some(Escrow::Held { attempt: held, .. }) if held == attempt.number)
 }
 
 fn is_foreign(attempt: &Attempt) -> bool {
@@ -257,6 +269,7 @@ fn check_match(world: &World, attempt: &Attempt) -> Result<(), String> {
         && node.offer.price_floor.0 <= job.terms.bounty.0 - job.terms.fee.0
         && node.offer.token == job.terms.token
         && node.offer.bond_max >= job.terms.bond
+        && node.standing == Standing::Good
         && attempt.provider == node.provider;
     if !fits {
         return Err(format!("the job {} went to a node that does not fit", job.id));

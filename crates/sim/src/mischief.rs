@@ -21,7 +21,7 @@ pub(crate) fn any(plan: &Plan, town: &Town) -> (Address, Option<Call>) {
     let agent = &town.agents[random.index(town.agents.len())];
     let forged = CompactSignature([7; 64]);
     let (job_id, attempt) = (plan.id, AttemptNumber(slot.attempt));
-    match random.below(21) {
+    match random.below(24) {
         // A result that nobody has signed.
         0 => {
             let settlement =
@@ -88,6 +88,25 @@ pub(crate) fn any(plan: &Plan, town: &Town) -> (Address, Option<Call>) {
             (provider, Some(call))
         }
         12 => (agent.id.0, Some(Call::Release { terms, signature: forged })),
+        // A provider thinks twice about what is at stake.
+        20 => {
+            let bond_limit = random.below(600).into();
+            let (scheduler, token) = (agent.scheduler, terms.token);
+            (agent.provider, Some(Call::ApproveScheduler { scheduler, token, bond_limit }))
+        }
+        21 => {
+            let amount = town.chain.contract().balance(agent.provider, terms.token);
+            let (token, to) = (terms.token, agent.provider);
+            (agent.provider, random.percent(30).then_some(Call::Withdraw { token, to, amount }))
+        }
+        22 => {
+            let call = if random.percent(20) {
+                Call::Revoke { node: agent.id }
+            } else {
+                Call::DisapproveScheduler { scheduler: agent.scheduler }
+            };
+            (agent.provider, random.percent(30).then_some(call))
+        }
         // What was signed once is sent again.
         13..17 => {
             let past = &town.chain.past;

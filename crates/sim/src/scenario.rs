@@ -312,9 +312,20 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
 
 /// The node's first word to the scheduler.
 #[must_use]
-pub fn registration(agent: &Agent) -> Command {
+pub fn registration(agent: &Agent, settled: &Contract) -> Command {
     let (node, provider, offer) = (agent.id, agent.provider, agent.offer.clone());
-    Command::RegisterNode { node, provider, offer, standing: Standing::Good }
+    let standing = standing(settled, node, agent.scheduler);
+    Command::RegisterNode { node, provider, offer, standing }
+}
+
+/// Whether the contract lets the scheduler assign to the node.
+#[must_use]
+pub fn standing(settled: &Contract, node: NodeId, scheduler: Address) -> Standing {
+    match settled.enrolment(node) {
+        Some(known) if known.revoked => Standing::Revoked,
+        Some(known) if settled.is_approved(known.provider, scheduler) => Standing::Good,
+        Some(_) | None => Standing::NotApproved,
+    }
 }
 
 /// In the end everybody is reliable. Results that were signed before stay what they are.

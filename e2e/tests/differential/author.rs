@@ -25,8 +25,8 @@ const BEGINNING_STEPS: usize = 40;
 pub(crate) enum Act {
     /// Calls the contract.
     Call { call: Call, value: u128 },
-    /// Calls `openWithPermit` or `depositWithPermit` with a permit that the token does not take.
-    CallWithBadPermit { call: Call },
+    /// Calls a verb with a permit that the token does not take: the same as `plain`, the verb that takes none.
+    CallWithBadPermit { call: Call, plain: Call },
     /// Allows the contract to take some of a token.
     Allow { token: Address, amount: u128 },
     /// Takes no coin any more, or takes it again.
@@ -62,8 +62,7 @@ pub(crate) struct Author<'a> {
     orders: Vec<Signed>,
     signatures: Vec<CompactSignature>,
     salt: u64,
-    /// How many steps are written.
-    written: usize,
+    past: Vec<Scene>,
 }
 
 /// Writes the history of a seed.
@@ -77,29 +76,16 @@ pub(crate) fn write(cast: &Cast, seed: u64, start: u64, steps: usize) -> Vec<Ste
         orders: Vec::new(),
         signatures: Vec::new(),
         salt: 0,
-        written: 0,
+        past: Vec::new(),
     };
     (0..steps).map(|_| author.step()).collect()
 }
 
 /// Does to the model what the step does to the world.
-pub(crate) fn apply(
-    model: &mut Contract,
-    step: &Step,
-) -> Result<Vec<Event>, Revert> {
+pub(crate) fn apply(model: &mut Contract, step: &Step) -> Result<Vec<Event>, Revert> {
     match &step.act {
         Act::Call { call, value } => model.execute(step.caller, call, *value, step.at),
-        Act::CallWithBadPermit { call } => {
-            // Without the permit it is the same as the verb that takes none.
-            let call = match call {
-                Call::OpenWithPermit { terms } => &Call::Open { terms: *terms },
-                Call::DepositWithPermit { token, amount } => {
-                    &Call::Deposit { token: *token, amount: *amount }
-                }
-                other => other,
-            };
-            model.execute(step.caller, call, 0, step.at)
-        }
+        Act::CallWithBadPermit { plain, .. } => model.execute(step.caller, plain, 0, step.at),
         Act::Allow { token, amount } => {
             model.allow(step.caller, *token, *amount);
             Ok(Vec::new())
@@ -122,12 +108,22 @@ impl<'a> Author<'a> {
         let step = Step { at: self.now, caller, act };
         // What is refused changes nothing, for the author as for everybody.
         apply(&mut self.model, &step).ok();
-        self.written += 1;
+        self.past.push((caller, step.act.clone()));
         step
     }
 
     fn scene(&mut self) -> Scene {
-        let beginning = self.written < BEGINNING_STEPS && self.random.percent(80);
+        if self.random.percent(3) && !self.past.is_empty() {
+            return self.past[self.random.index(self.past.len())].clone();
+        }
+        // A call-in is over soon.
+        if self.random.percent(25)
+            && self.jobs.iter().any(|(job, _)| self.model.slot(*job).called_in)
+        {
+            let plays: [Play<'a>; 3] = [Self::call_in, Self::renew, Self::lapse];
+            return self.pick(&plays)(self);
+        }
+        let beginning = self.past.len() < BEGINNING_STEPS && self.random.percent(80);
         let repertoire =
             if beginning { Self::BEGINNING.as_slice() } else { Self::REPERTOIRE.as_slice() };
         let sum = repertoire.iter().map(|(weight, _, _)| weight).sum();
@@ -163,7 +159,8 @@ impl<'a> Author<'a> {
                 (scenes::ASSIGNED, self.pick(&plays))
             }
             EscrowState::Assigned => {
-                let plays: [Play<'a>; 2] = [Self::assign_with_terms, Self::assign_many];
+                let plays: [Play<'a>; 3] =
+                    [Self::assign_with_terms, Self::assign, Self::assign_many];
                 (scenes::OPEN, self.pick(&plays))
             }
             EscrowState::None

@@ -49,7 +49,8 @@ impl Tally {
                         *self.events.entry(name).or_default() += 1;
                     }
                 }
-                let (Act::Call { call, .. } | Act::CallWithBadPermit { call }) = &step.act else {
+                let (Act::Call { call, .. } | Act::CallWithBadPermit { call, .. }) = &step.act
+                else {
                     return;
                 };
                 let data = wire::calldata(call, no_permit());
@@ -142,7 +143,7 @@ impl Duel<'_> {
             Act::Call { call, value } => {
                 (market, *value, wire::calldata(call, self.permit(step.caller, call)))
             }
-            Act::CallWithBadPermit { call } => (market, 0, wire::calldata(call, no_permit())),
+            Act::CallWithBadPermit { call, .. } => (market, 0, wire::calldata(call, no_permit())),
             Act::Allow { token, amount } => {
                 let call = Erc20::approveCall { spender: market, amount: U256::from(*amount) };
                 (*token, 0, call.abi_encode())

@@ -9,6 +9,7 @@
 //! shortest history that it finds which still shows it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::too_many_arguments, reason = "the ABI of `permit` has that many")]
 
 mod anvil;
 mod author;
@@ -19,9 +20,17 @@ mod wire;
 
 use std::ops::Range;
 
+use alloy::primitives::U256;
 use anvil::{Anvil, START};
+use author::Step;
+use cast::Cast;
 use duel::Tally;
+use gristmill_protocol::Address;
 use gristmill_protocol::contracts::JobMarket::{JobMarketCalls, JobMarketErrors, JobMarketEvents};
+use gristmill_protocol::signing::Domain;
+use gristmill_sim::model::{COIN, Contract, Flaw};
+use gristmill_sim::plant::Plant;
+use view::View;
 
 const SEEDS: Range<u64> = 0..24;
 const STEPS: usize = 250;
@@ -111,4 +120,31 @@ fn assert_all_met(tally: &Tally) {
         let met = tally.errors.contains_key(name);
         assert!(met != unmet, "{name}: {}", if met { "is met" } else { "is never met" });
     }
+}
+
+/// The histories tell the real contract from one with a bug, for every bug that anybody has thought of.
+#[test]
+fn the_usual_histories_show_every_bug_of_a_contract() {
+    let domain = Domain { chain_id: 1, contract: Address::repeat_byte(1) };
+    let tokens = [COIN, Address::repeat_byte(2), Address::repeat_byte(3)];
+    let cast = Cast::new(domain, tokens);
+    let histories: Vec<Vec<Step>> =
+        SEEDS.map(|seed| author::write(&cast, seed, START, STEPS)).collect();
+    let views = View::all(&cast);
+    let shows = |steps: &[Step], flaw: Flaw| {
+        let (mut sound, mut flawed) = (cast.model(), cast.model());
+        flawed.flaw = Some(flaw);
+        steps.iter().any(|step| {
+            let outcome = author::apply(&mut sound, step);
+            let differs = outcome != author::apply(&mut flawed, step);
+            let tell = |model: &Contract| -> Vec<Vec<U256>> {
+                views.iter().map(|view| view.expected(model, &cast)).collect()
+            };
+            differs || (outcome.is_ok() && tell(&sound) != tell(&flawed))
+        })
+    };
+    let flaws = Plant::ALL.iter().filter_map(|plant| plant.flaw());
+    let unseen: Vec<Flaw> =
+        flaws.filter(|flaw| !histories.iter().any(|steps| shows(steps, *flaw))).collect();
+    assert!(unseen.is_empty(), "no history shows {unseen:?}");
 }

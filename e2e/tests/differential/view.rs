@@ -115,7 +115,7 @@ impl View {
     }
 
     /// What the model says.
-    fn expected(self, model: &Contract, cast: &Cast) -> Vec<U256> {
+    pub(crate) fn expected(self, model: &Contract, cast: &Cast) -> Vec<U256> {
         let word = |address: Address| U256::from_be_bytes(address.into_word().0);
         match self {
             Self::Job(id) => {

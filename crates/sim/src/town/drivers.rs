@@ -6,11 +6,12 @@ use gristmill_protocol::ids::{AttemptNumber, JobId};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::time::Timestamp;
 
-use super::{Asker, Event, Town};
+use super::{Asker, Event, Mill, Town};
 use crate::agent::{is_good, token};
 use crate::chain::Logged;
 use crate::model::Event as Said;
 use crate::plant::Plant;
+use crate::scenario;
 
 impl Town {
     pub(super) fn plan_timer(&mut self, mill: usize) {
@@ -103,7 +104,9 @@ impl Town {
 
     fn deliver_log(&mut self, mill: usize, logged: Logged) -> Result<(), String> {
         let Logged { position, at_s, event } = logged;
-        let Some((job, mut fact)) = fact_of(&event) else { return Ok(()) };
+        let Some((job, mut fact)) = fact_of(&event) else {
+            return self.hear_standing(mill, &event);
+        };
         let known = self.mills[mill].store.rows.jobs.get(&job);
         if let Fact::Opened { terms, spec } = &mut fact {
             // A scheduler asks for the logs of its own jobs.
@@ -123,6 +126,26 @@ impl Town {
         let event = ChainEvent { job, position, at_s, fact };
         let token = token(&mut self.random);
         self.decide_all(mill, vec![(Command::Chain { event, token }, Asker::Nobody)]).map(|_| ())
+    }
+
+    /// A provider has changed its mind about a node, or about the scheduler.
+    fn hear_standing(&mut self, mill: usize, event: &Said) -> Result<(), String> {
+        let (Said::Revoked { provider, .. }
+        | Said::SchedulerApproved { provider, .. }
+        | Said::SchedulerDisapproved { provider, .. }) = event
+        else {
+            return Ok(());
+        };
+        let Mill { address, store, .. } = &self.mills[mill];
+        let settled = &self.chain.settled().contract;
+        let theirs = store.rows.nodes.values().filter(|node| node.provider == *provider);
+        let news: Vec<_> = theirs
+            .map(|node| {
+                let standing = scenario::standing(settled, node.id, *address);
+                (Command::NodeStanding { node: node.id, standing }, Asker::Nobody)
+            })
+            .collect();
+        news.into_iter().try_for_each(|news| self.decide_all(mill, vec![news]).map(|_| ()))
     }
 
     pub(super) fn verify(&mut self, mill: usize) {

@@ -58,8 +58,12 @@ impl Town {
             }
         }
         let busy = !self.agents[index].work.is_empty();
-        let pause =
-            if busy { self.random.between(3000, 9000) } else { self.random.between(8000, 30_000) };
+        // A poll waits until there is something to say: then the node is woken.
+        let pause = match (busy, self.chaos) {
+            (true, _) => self.random.between(3000, 9000),
+            (false, true) => self.random.between(10_000, 60_000),
+            (false, false) => self.random.between(30_000, 300_000),
+        };
         self.plan_node(index, pause);
     }
 

@@ -1,7 +1,7 @@
 //! A scheduler: turns over its inbox, crashes, and what an accepted command must have had on its side.
 
 use gristmill_market::command::Command;
-use gristmill_market::{Needs, Reply, World};
+use gristmill_market::{Changes, Needs, Reply, World};
 use gristmill_protocol::api::AttemptState;
 
 use super::{Asker, BATCH_MAX, Event, Mill, Town};
@@ -10,8 +10,13 @@ use crate::{check, scenario};
 
 impl Town {
     pub(super) fn register_nodes(&mut self) -> Result<(), String> {
-        let registrations: Vec<_> =
-            self.agents.iter().map(|agent| (agent.mill, scenario::registration(agent))).collect();
+        let registrations: Vec<_> = self
+            .agents
+            .iter()
+            .map(|agent| {
+                (agent.mill, scenario::registration(agent, &self.chain.settled().contract))
+            })
+            .collect();
         registrations.into_iter().try_for_each(|(mill, command)| {
             self.decide_all(mill, vec![(command, Asker::Nobody)]).map(|_| ())
         })
@@ -50,11 +55,18 @@ impl Town {
             let lost = self.chaos && self.random.percent(5);
             if self.agents[index].alive && !lost {
                 self.agents[index].hear(&command, &answer);
+                // It begins at once with what it has got.
+                let begins = matches!(&answer, Ok(Reply::Polled { assignments, .. }) if !assignments.is_empty());
+                if begins {
+                    let wait = self.delay_ms();
+                    self.plan_node(index, wait);
+                }
             }
             if matches!(command, Command::Poll { .. })
                 && !self.mills[mill].store.rows.nodes.contains_key(&self.agents[index].id)
             {
-                let registration = scenario::registration(&self.agents[index]);
+                let settled = &self.chain.settled().contract;
+                let registration = scenario::registration(&self.agents[index], settled);
                 self.post(mill, registration, Asker::Nobody);
             }
         }
@@ -101,6 +113,7 @@ impl Town {
                 }
                 let (plans, looks) =
                     (!changes.intents.is_empty(), !changes.verifications.is_empty());
+                self.wake(&changes);
                 self.mills[mill].store.save(changes)?;
                 if plans {
                     let wait = self.delay_ms();
@@ -134,6 +147,19 @@ impl Town {
             }
         }
         Ok(answers)
+    }
+
+    /// Polls that wait are answered.
+    fn wake(&mut self, changes: &Changes) {
+        for node in &changes.wakes {
+            let Some(index) = self.agents.iter().position(|agent| agent.id == *node) else {
+                continue;
+            };
+            let (when, lost) = (self.delay_ms(), self.chaos && self.random.percent(10));
+            if !lost && self.node_at[index] > self.now.plus_millis(when) {
+                self.plan_node(index, when);
+            }
+        }
     }
 
     pub(super) fn hear_heartbeats(&mut self, mill: usize) {

@@ -12,6 +12,7 @@ use gristmill_sim::model::{Assignment, COIN, Call, Opening, Settlement, Slot, no
 use super::{Act, Author, BATCH_MAX, Play, Scene, Signed, compact};
 
 pub(super) const OPEN: &[EscrowState] = &[EscrowState::Open];
+const UNHELD: &[EscrowState] = &[EscrowState::Open, EscrowState::None];
 pub(super) const ASSIGNED: &[EscrowState] = &[EscrowState::Assigned];
 pub(super) const DISPUTABLE: &[EscrowState] = &[EscrowState::Held, EscrowState::Published];
 const DISPUTED: &[EscrowState] = &[EscrowState::Disputed];
@@ -36,7 +37,7 @@ impl<'a> Author<'a> {
         (3, OPEN, Self::refund),
         (8, OPEN, Self::assign),
         (8, OPEN, Self::assign_with_terms),
-        (5, OPEN, Self::assign_many),
+        (4, OPEN, Self::assign_many),
         (6, ASSIGNED, Self::call_in),
         (5, ASSIGNED, Self::lapse),
         (8, ASSIGNED, Self::settle),
@@ -59,15 +60,17 @@ impl<'a> Author<'a> {
     // Scenes: the submitter.
 
     pub(super) fn open(&mut self) -> Scene {
-        let terms =
-            if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
+        let terms = if self.random.percent(85) { self.terms(None) } else { self.job(&[]).0 };
         let caller = self.caller(terms.submitter);
         let allowed = terms.bounty.0 <= self.model.allowance(caller, terms.token);
         match self.random.below(10) {
             0..6 if terms.token != COIN && (!allowed || self.random.percent(20)) => {
                 self.plain(caller, Call::OpenWithPermit { terms })
             }
-            6 => (caller, Act::CallWithBadPermit { call: Call::OpenWithPermit { terms } }),
+            6 => {
+                let (call, plain) = (Call::OpenWithPermit { terms }, Call::Open { terms });
+                (caller, Act::CallWithBadPermit { call, plain })
+            }
             _ => {
                 let value = self.value(terms.token, terms.bounty.0);
                 (caller, Act::Call { call: Call::Open { terms }, value })
@@ -88,8 +91,7 @@ impl<'a> Author<'a> {
             _ => signed.terms[0].scheduler,
         };
         let jobs: Vec<_> = signed.terms.iter().map(|terms| terms.id(&self.cast.domain)).collect();
-        let chosen: Vec<usize> =
-            (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
+        let chosen: Vec<usize> = (0..jobs.len()).filter(|_| self.random.percent(70)).collect();
         let tree = OrderTree::new(&jobs);
         let paths: Vec<OrderPath> =
             chosen.iter().filter_map(|index| tree.as_ref()?.path(*index)).collect();
@@ -125,7 +127,8 @@ impl<'a> Author<'a> {
         let submitter = self.pick(&self.cast.submitters);
         let token = self.token();
         let known = |terms: &&Terms| (terms.submitter, terms.token) == (submitter, token);
-        let mut terms: Vec<Terms> = self.jobs.iter().map(|(_, terms)| terms).filter(known).copied().collect();
+        let mut terms: Vec<Terms> =
+            self.jobs.iter().map(|(_, terms)| terms).filter(known).copied().collect();
         while terms.len() > 1 || (!terms.is_empty() && self.random.percent(50)) {
             terms.swap_remove(self.random.index(terms.len()));
         }
@@ -152,15 +155,15 @@ impl<'a> Author<'a> {
     }
 
     pub(super) fn cancel(&mut self) -> Scene {
-        let (terms, _) = self.job(&[EscrowState::Open, EscrowState::None]);
+        let states = if self.random.percent(15) { ASSIGNED } else { UNHELD };
+        let (terms, _) = self.job(states);
         let caller = self.caller(terms.submitter);
         self.plain(caller, Call::Cancel { terms })
     }
 
     pub(super) fn cancel_many(&mut self) -> Scene {
-        let terms: Vec<Terms> = (0..self.random.below(BATCH_MAX))
-            .map(|_| self.job(&[EscrowState::Open, EscrowState::None]).0)
-            .collect();
+        let terms: Vec<Terms> =
+            (0..self.random.below(BATCH_MAX)).map(|_| self.job(UNHELD).0).collect();
         let submitter = terms.first().map_or(self.cast.stranger, |terms| terms.submitter);
         let caller = self.caller(submitter);
         self.plain(caller, Call::CancelMany { terms })
@@ -233,8 +236,19 @@ impl<'a> Author<'a> {
         self.plain(caller, Call::AssignMany { assignments })
     }
 
+    /// A job that somebody holds, often one whose node was called in.
+    fn held_job(&mut self) -> (Terms, Slot) {
+        let slots = self.jobs.iter().map(|(job, terms)| (*terms, self.model.slot(*job)));
+        let called_in: Vec<(Terms, Slot)> = slots.filter(|(_, slot)| slot.called_in).collect();
+        if called_in.is_empty() || self.random.percent(60) {
+            self.job(ASSIGNED)
+        } else {
+            self.pick(&called_in)
+        }
+    }
+
     pub(super) fn call_in(&mut self) -> Scene {
-        let (terms, slot) = self.job(ASSIGNED);
+        let (terms, slot) = self.held_job();
         if self.random.percent(50) {
             self.meet(slot.at + u64::from(terms.lease_seconds / 4), 90);
         } else {
@@ -246,7 +260,7 @@ impl<'a> Author<'a> {
     }
 
     pub(super) fn lapse(&mut self) -> Scene {
-        let (terms, slot) = self.job(ASSIGNED);
+        let (terms, slot) = self.held_job();
         let right = self.pick(&[terms.scheduler, terms.submitter]);
         let caller = self.caller(right);
         let patience = if caller == terms.submitter { terms.grace_seconds } else { 0 };
@@ -270,10 +284,7 @@ impl<'a> Author<'a> {
 
     fn settlement(&mut self) -> Settlement {
         let (terms, slot) = self.job(&[EscrowState::Assigned, EscrowState::Published]);
-        let end = match slot.state {
-            EscrowState::Published => slot.at + u64::from(terms.challenge_window),
-            _ => terms.deadline,
-        };
+        let end = slot.window_end(&terms).unwrap_or(terms.deadline);
         if end < self.now + 3000 {
             self.meet(end, 20);
         }
@@ -304,7 +315,7 @@ impl<'a> Author<'a> {
     // Scenes: the node and its provider.
 
     pub(super) fn renew(&mut self) -> Scene {
-        let (terms, slot) = self.job(ASSIGNED);
+        let (terms, slot) = self.held_job();
         self.meet(slot.lease_end(&terms), 15);
         let grace = u64::from(terms.grace_seconds);
         let issued_at = match self.random.below(8) {
@@ -404,7 +415,8 @@ impl<'a> Author<'a> {
             0..12 if !allowed => self.plain(caller, Call::DepositWithPermit { token, amount }),
             12..15 => self.plain(caller, Call::DepositWithPermit { token, amount }),
             15 => {
-                (caller, Act::CallWithBadPermit { call: Call::DepositWithPermit { token, amount } })
+                let call = Call::DepositWithPermit { token, amount };
+                (caller, Act::CallWithBadPermit { call, plain: Call::Deposit { token, amount } })
             }
             _ => {
                 let value = self.value(token, amount);
@@ -487,8 +499,11 @@ impl<'a> Author<'a> {
         if self.random.percent(75) {
             let cast = self.cast;
             let payers = [cast.submitters.as_slice(), &cast.submitters, &cast.providers].concat();
-            let caller =
-                if self.random.percent(80) { self.pick(&payers) } else { self.pick(&cast.purses()) };
+            let caller = if self.random.percent(80) {
+                self.pick(&payers)
+            } else {
+                self.pick(&cast.purses())
+            };
             let token = self.pick(&cast.tokens[1..]);
             let amount = u128::from(self.pick(&[0_u64, 100, 5000, 100_000, 100_000]));
             return (caller, Act::Allow { token, amount });
