@@ -385,6 +385,8 @@ contract BalancesTest is Steps {
         vm.prank(SUBMITTER);
         market.depositWithPermit(address(token), amount, p);
         IJobMarket.Terms memory t = _tokenTerms(address(token));
+        // Amounts of these tests are a few ether.
+        // forge-lint: disable-next-line(unsafe-typecast)
         (t.bounty, t.salt) = (uint128(amount), keccak256("permit"));
         vm.expectRevert(_transferFailed(address(token), amount));
         vm.prank(SUBMITTER);

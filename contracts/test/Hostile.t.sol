@@ -104,6 +104,18 @@ contract HostileTest is Steps {
         _starves(t, 180_000, 150_000 * uint256(64) / 63 + 15_000);
     }
 
+    /// @dev Where no code runs at the receivers there is nothing to starve, and nothing extra to bring.
+    function test_pushesToKeysNeedNoGasToSpare() public {
+        (IJobMarket.Terms memory t, bytes32 id) = _openAndHold();
+        vm.deal(PROVIDER, 1);
+        vm.deal(SCHEDULER, 1);
+        vm.warp(START + t.holdSeconds + 1);
+        market.claim{gas: 60_000}(t);
+        _assertState(id, IJobMarket.State.Paid);
+        vm.assertEq(PROVIDER.balance, BOUNTY - FEE + 1, "paid");
+        vm.assertEq(SCHEDULER.balance, FEE + 1, "paid");
+    }
+
     function _starves(IJobMarket.Terms memory t, uint256 gas, uint256 required) private {
         (bool ok, bytes memory answer) = address(market).call{gas: gas}(abi.encodeCall(IJobMarket.claim, (t)));
         vm.assertFalse(ok, "went through");
@@ -146,6 +158,49 @@ contract HostileTest is Steps {
             vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
         }
         vm.assertEq(wallet.reentered(), 0, "a verb went through");
+    }
+
+    function test_reenteringAsTheSubmitterGainsNothing() public {
+        _openAndAssign(_terms());
+        wallet.setMood(MoodyWallet.Mood.Reenter);
+        IJobMarket.Terms memory t = _terms();
+        t.submitter = address(wallet);
+        for (uint256 i; i < 5; ++i) {
+            t.salt = bytes32(i);
+            vm.deal(address(this), BOUNTY);
+            wallet.act{value: BOUNTY}(abi.encodeCall(IJobMarket.open, (t)));
+            _reenterWith(
+                [
+                    abi.encodeCall(IJobMarket.cancel, (t)),
+                    abi.encodeCall(IJobMarket.open, (t)),
+                    abi.encodeCall(IJobMarket.refund, (t)),
+                    abi.encodeCall(IJobMarket.dispute, (t)),
+                    abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), 1))
+                ][i]
+            );
+            wallet.act(abi.encodeCall(IJobMarket.cancel, (t)));
+            vm.assertEq(address(wallet).balance, (i + 1) * uint256(BOUNTY), "returned once");
+            vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
+        }
+        vm.assertEq(wallet.reentered(), 0, "a verb went through");
+    }
+
+    /// @dev Even an arbiter that is the provider as well rules once.
+    function test_reenteringAsTheArbiterGainsNothing() public {
+        _openAndAssign(_terms());
+        IJobMarket.Terms memory t = _heldTerms();
+        (t.arbiter, t.disputeBond) = (address(wallet), DISPUTE_BOND);
+        bytes32 id = _open(t);
+        _assign(t, vm.addr(WALLET_NODE_KEY), 1);
+        _settle(t, WALLET_NODE_KEY, 1);
+        _dispute(t, SUBMITTER);
+        _reenterWith(abi.encodeCall(IJobMarket.rule, (t, IJobMarket.Ruling.Pay)));
+        wallet.setMood(MoodyWallet.Mood.Reenter);
+        wallet.act(abi.encodeCall(IJobMarket.rule, (t, IJobMarket.Ruling.Pay)));
+        vm.assertEq(wallet.reentered(), 0, "ruled twice");
+        _assertState(id, IJobMarket.State.Paid);
+        vm.assertEq(address(wallet).balance, BOUNTY - FEE + DISPUTE_BOND, "paid once");
+        vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
     }
 
     /// @dev The guard is on deposits of tokens only, so a receiver may use the market like anybody else.

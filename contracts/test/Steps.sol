@@ -22,6 +22,20 @@ abstract contract Steps is Base {
         market.deposit{value: value}(token_, amount);
     }
 
+    function _assign(IJobMarket.Assignment memory a) internal {
+        vm.prank(SCHEDULER);
+        market.assignWithTerms(a);
+    }
+
+    function _assignFails(IJobMarket.Assignment memory a, bytes memory error_) internal {
+        vm.expectRevert(error_);
+        _assign(a);
+    }
+
+    function _aboveLimit(uint256 used, uint256 limit) internal view returns (bytes memory) {
+        return abi.encodeWithSelector(IJobMarket.BondAboveLimit.selector, PROVIDER, SCHEDULER, used, limit);
+    }
+
     function _claim(IJobMarket.Terms memory t) internal {
         vm.prank(STRANGER);
         market.claim(t);
@@ -169,6 +183,34 @@ abstract contract Steps is Base {
     function _openMany(Batch memory b, address caller) internal {
         vm.prank(caller);
         market.openMany(b.openings, b.order, b.signature, b.proof, b.flags);
+    }
+
+    /* BATCHES */
+
+    /// @dev The single call reverts with some error; the batch goes through and skips the job with the very same.
+    function _assertSkipsAs(address caller, bytes memory single, bytes memory batch, bytes32 id) internal {
+        vm.prank(caller);
+        (bool ok, bytes memory answer) = address(market).call(single);
+        vm.assertFalse(ok, "the single verb went through");
+        vm.assertLe(4, answer.length, "an error with a name");
+        vm.recordLogs();
+        vm.prank(caller);
+        (ok,) = address(market).call(batch);
+        vm.assertTrue(ok, "the batch was refused");
+        vm.assertEq(_skipped(id), answer, "the words of the single verb");
+    }
+
+    /// @dev The reason with which a job was skipped, once.
+    function _skipped(bytes32 id) internal returns (bytes memory reason) {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        uint256 count;
+        for (uint256 i; i < logs.length; ++i) {
+            if (logs[i].topics[0] != IJobMarket.Skipped.selector) continue;
+            if (logs[i].topics[1] != id) continue;
+            reason = abi.decode(logs[i].data, (bytes));
+            ++count;
+        }
+        vm.assertEq(count, 1, "skipped once");
     }
 
     /* EVENTS */
