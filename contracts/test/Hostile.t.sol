@@ -104,6 +104,18 @@ contract HostileTest is Steps {
         _starves(t, 180_000, 150_000 * uint256(64) / 63 + 15_000);
     }
 
+    /// @dev Where no code runs at the receivers there is nothing to starve, and nothing extra to bring.
+    function test_pushesToKeysNeedNoGasToSpare() public {
+        (IJobMarket.Terms memory t, bytes32 id) = _openAndHold();
+        vm.deal(PROVIDER, 1);
+        vm.deal(SCHEDULER, 1);
+        vm.warp(START + t.holdSeconds + 1);
+        market.claim{gas: 60_000}(t);
+        _assertState(id, IJobMarket.State.Paid);
+        vm.assertEq(PROVIDER.balance, BOUNTY - FEE + 1, "paid");
+        vm.assertEq(SCHEDULER.balance, FEE + 1, "paid");
+    }
+
     function _starves(IJobMarket.Terms memory t, uint256 gas, uint256 required) private {
         (bool ok, bytes memory answer) = address(market).call{gas: gas}(abi.encodeCall(IJobMarket.claim, (t)));
         vm.assertFalse(ok, "went through");

@@ -290,11 +290,11 @@ async fn a_scheduler_that_lost_its_database_finds_every_open_job_again() {
     let (_folder, mut market) = market(false).await;
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let cli = market.cli(Party::Submitter).unwrap();
-    // One is done before the loss; the others wait for a node, and one of them for a spec as well.
-    let mut node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
-    let done = submit(&cli, &["--wasm", &wasm], &["touch"]).await;
-    market.wait_for_state(done, &[JobState::Settled], SOON).await.unwrap();
-    assert!(node.process.stop().unwrap().success());
+    // One has ended before the loss; the others wait for a node, and one of them for its spec as well.
+    let ended = submit(&cli, &["--wasm", &wasm], &["touch"]).await;
+    let answer = cli.call(&["cancel", &ended.to_string(), "--yes"]).await.unwrap();
+    assert_eq!(answer.code(), 0, "{}", answer.stderr);
+    market.wait_for_state(ended, &[JobState::Refunded], SOON).await.unwrap();
     let waiting = [
         submit(&cli, &["--wasm", &wasm], &["sleep", "1"]).await,
         submit(&cli, &["--wasm", &wasm], &["sleep", "2"]).await,
@@ -321,7 +321,7 @@ async fn a_scheduler_that_lost_its_database_finds_every_open_job_again() {
         assert_eq!(job.escrow, EscrowState::Open);
         assert!(job.summary.contains("waits for a node"), "{}", job.summary);
     }
-    market.wait_for_state(done, &[JobState::Settled], SOON).await.unwrap();
+    market.wait_for_state(ended, &[JobState::Refunded], SOON).await.unwrap();
     let job = market.wait_for_state(unknown, &[JobState::Queued], SOON).await.unwrap();
     assert!(job.summary.contains("the spec is not known here"), "{}", job.summary);
     let output = market.scheduler.reconcile(&[]).await.unwrap();

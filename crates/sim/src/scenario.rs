@@ -264,7 +264,7 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
             compute_capability: None,
         },
         network: Network::None,
-        max_run_seconds: u32::try_from(random.between(20, if happy { 400 } else { 900 }))
+        max_run_seconds: u32::try_from(random.between(20, if happy { 250 } else { 500 }))
             .unwrap_or(20),
         retries: u8::try_from(random.below(4)).unwrap_or(0),
         verification: Verification::Receipt,
@@ -272,7 +272,7 @@ fn plan(random: &mut Random, seed: u64, index: u64, happy: bool) -> Plan {
         secrets: Vec::new(),
     };
     let lease_seconds = u32::try_from(random.between(240, 600)).unwrap_or(240);
-    let deadline_in = if happy { 5000 } else { random.between(300, 4000) };
+    let deadline_in = if happy { 5000 } else { random.between(300, 3000) };
     let terms = Terms {
         // Two jobs may be of one submitter.
         submitter: Address::repeat_byte(0x90 + id[31] / 2),

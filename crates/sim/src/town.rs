@@ -289,7 +289,7 @@ impl Town {
             self.after_ms(wait, Event::Submitter(index));
         }
         if self.chaos {
-            let calm = self.random.between(600, 3600);
+            let calm = self.random.between(400, 2400);
             self.after_ms(calm * 1000, Event::Reform);
             self.after_ms(5000, Event::Noise);
             self.after_ms(5000, Event::Arbiter);

@@ -30,11 +30,15 @@ pub(crate) const DISPUTE_BOND: Amount = Amount(10_000_000_000_000_000);
 /// 1000 of the test token.
 pub(crate) const TOKENS: U256 = U256::from_limbs([0x35c9_adc5_dea0_0000, 0x36, 0, 0]);
 
-alloy::sol!(
-    #[sol(rpc)]
-    TestToken,
-    "../../contracts/abi/TestToken.json"
-);
+#[expect(clippy::too_many_arguments, reason = "generated: a permit has seven")]
+mod bindings {
+    alloy::sol!(
+        #[sol(rpc)]
+        TestToken,
+        "../../contracts/abi/TestToken.json"
+    );
+}
+use bindings::TestToken;
 
 /// The accounts of anvil's mnemonic, by what they do here.
 #[derive(Clone, Copy, PartialEq, Eq)]

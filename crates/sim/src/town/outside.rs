@@ -60,7 +60,7 @@ impl Town {
         let busy = !self.agents[index].work.is_empty();
         // A poll waits until there is something to say: then the node is woken.
         let pause = match (busy, self.chaos) {
-            (true, _) => self.random.between(3000, 9000),
+            (true, _) => self.random.between(4000, 14_000),
             (false, true) => self.random.between(10_000, 60_000),
             (false, false) => self.random.between(30_000, 300_000),
         };

@@ -176,7 +176,9 @@ impl Town {
         world: &mut World,
         command: &Command,
     ) -> Result<Result<Reply, bool>, String> {
-        let before = world.clone();
+        // Polls are many, and all alike: some of them are looked at.
+        let looks = !matches!(command, Command::Poll { .. }) || self.random.percent(10);
+        let before = looks.then(|| world.clone());
         let asked = self.disguise(world, command);
         let now = match (self.plant, &asked) {
             (Some(Plant::EarlyTimers), Command::JobDue { .. }) => self.now.plus_seconds(600),
@@ -196,10 +198,10 @@ impl Town {
                 job.setbacks.clear();
                 job.queued_at = self.now;
             }
-            if *world != before {
+            if before.is_some_and(|before| *world != before) {
                 return Err(format!("a rejection of {command:?} changed something"));
             }
-        } else {
+        } else if let Some(before) = before {
             self.check_accepted(&before, world, command)?;
         }
         Ok(outcome.map_err(|_| true))
