@@ -265,7 +265,7 @@ impl Duel<'_> {
         );
         let digest =
             keccak256([b"\x19\x01".as_slice(), domain.as_slice(), message.as_slice()].concat());
-        let signature = cast.sign_permit(owner, &digest);
+        let signature = cast.sign_digest(owner, &digest);
         IJobMarket::Permit {
             deadline,
             v: 27 + u8::from(signature.v()),
