@@ -30,19 +30,19 @@ impl<'a> Author<'a> {
     ];
 
     pub(super) const REPERTOIRE: [Entry<'a>; 26] = [
-        (8, &[], Self::open),
+        (10, &[], Self::open),
         (8, &[], Self::open_many),
         (2, OPEN, Self::cancel),
         (2, OPEN, Self::cancel_many),
         (1, &[], Self::raise_epoch),
         (3, OPEN, Self::refund),
-        (8, OPEN, Self::assign),
-        (8, OPEN, Self::assign_with_terms),
+        (14, OPEN, Self::assign),
+        (18, OPEN, Self::assign_with_terms),
         (4, OPEN, Self::assign_many),
         (6, ASSIGNED, Self::call_in),
-        (5, ASSIGNED, Self::lapse),
-        (8, ASSIGNED, Self::settle),
-        (6, ASSIGNED, Self::settle_many),
+        (4, ASSIGNED, Self::lapse),
+        (6, ASSIGNED, Self::settle),
+        (8, ASSIGNED, Self::settle_many),
         (7, ASSIGNED, Self::renew),
         (4, ASSIGNED, Self::release),
         (8, ASSIGNED, Self::publish),
@@ -398,7 +398,8 @@ impl<'a> Author<'a> {
             self.meet(terms.deadline, 20);
         }
         let other = self.pick(&self.cast.arbiters);
-        let caller = self.caller(if self.random.percent(15) { other } else { terms.arbiter });
+        let right = if self.random.percent(15) { other } else { terms.arbiter };
+        let caller = self.caller(right);
         self.plain(caller, Call::Rule { terms, ruling })
     }
 
