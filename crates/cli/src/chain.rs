@@ -24,6 +24,7 @@ use crate::failure::{Exit, Failure, Result, chain_of, root_of};
 use crate::output::Output;
 
 pub(crate) mod history;
+pub(crate) mod payment;
 mod reverts;
 pub(crate) mod ways_out;
 
@@ -52,8 +53,30 @@ pub(crate) struct Slot {
     /// Assigned: the last renewal, call-in or assignment. Otherwise when the state began.
     pub(crate) at: u64,
     pub(crate) attempt: u16,
+    /// How many bonds have gone into the job's pool, by half each.
+    pub(crate) forfeits: u8,
     /// The scheduler accepted the result.
     pub(crate) settled: bool,
+    /// Disputed: by the scheduler, and not by the submitter.
+    pub(crate) disputed_by_scheduler: bool,
+}
+
+impl Slot {
+    /// What waits for whoever completes the job, besides the bounty.
+    pub(crate) fn pool(&self, terms: &Terms) -> Amount {
+        Amount((terms.bond.0 / 2).saturating_mul(self.forfeits.into()))
+    }
+}
+
+/// What a provider lets a scheduler do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Approval {
+    /// It may give jobs to the provider's nodes.
+    pub(crate) approved: bool,
+    /// How much of the provider's balance in the token it may lock as bonds.
+    pub(crate) bond_limit: Amount,
+    /// How much of that is locked.
+    pub(crate) bond_used: Amount,
 }
 
 /// The newest block.
@@ -194,7 +217,9 @@ impl Chain {
             node: job._1,
             at: job.at.to(),
             attempt: job.attempt,
+            forfeits: job.forfeits,
             settled: job.flags & 2 != 0,
+            disputed_by_scheduler: job.flags & 4 != 0,
         })
     }
 
@@ -215,15 +240,43 @@ impl Chain {
         Ok((!found.provider.is_zero()).then_some((found.provider, found.revoked)))
     }
 
-    /// Whether `scheduler` may give jobs in `token` to the provider's nodes.
-    pub(crate) async fn is_approved(
+    /// What `scheduler` may do with the provider's nodes, and its balance in `token`.
+    pub(crate) async fn approval(
         &self,
         provider: Address,
         scheduler: Address,
         token: Address,
-    ) -> Result<bool> {
-        let approval = self.market.approval(provider, scheduler, token).call().await;
-        Ok(approval.map_err(|error| self.call_failed("read the approval", &error))?.approved)
+    ) -> Result<Approval> {
+        let found = self.market.approval(provider, scheduler, token).call().await;
+        let found = found.map_err(|error| self.call_failed("read the approval", &error))?;
+        Ok(Approval {
+            approved: found.approved,
+            bond_limit: Amount(found.bondLimit),
+            bond_used: Amount(found.bondUsed),
+        })
+    }
+
+    /// The epoch that an owner's orders must carry.
+    pub(crate) async fn epoch(&self, owner: Address) -> Result<u32> {
+        let epoch = self.market.epoch(owner).call().await;
+        epoch.map_err(|error| self.call_failed("read the epoch", &error))
+    }
+
+    /// What a batch that was mined has left out, and why.
+    pub(crate) async fn skipped(&self, hash: TxHash) -> Result<Vec<(JobId, String)>> {
+        let receipt = self.provider.get_transaction_receipt(hash.0).await;
+        let receipt = receipt.map_err(|error| self.failed("read the receipt", &error))?;
+        let logs = receipt.iter().flat_map(|receipt| receipt.logs());
+        let ours = logs.filter(|log| log.address() == self.deployment.contract);
+        let skipped = ours.filter_map(|log| log.log_decode::<JobMarket::Skipped>().ok());
+        Ok(skipped
+            .map(|log| {
+                let event = log.inner.data;
+                let words = revert_words(&event.reason, self.deployment.chain_id);
+                let words = words.unwrap_or_else(|| "the contract gave no reason".to_owned());
+                (JobId(event.jobId), words)
+            })
+            .collect())
     }
 
     /// What an owner has in the market: deposits, bonds that came back, and payments that could not be pushed.
@@ -250,16 +303,9 @@ impl Chain {
         decimals.map(u32::from).map_err(|error| no_token(token, &error))
     }
 
-    /// Allows the contract to take exactly `amount`, where it may not yet.
-    pub(crate) fn approve_request(&self, token: Address, amount: Amount) -> TransactionRequest {
-        let call = Erc20::new(token, &self.provider);
-        call.approve(self.deployment.contract, U256::from(amount.0)).into_transaction_request()
-    }
-
-    pub(crate) async fn allowance(&self, owner: Address, token: Address) -> Result<U256> {
-        let call = Erc20::new(token, &self.provider);
-        let allowance = call.allowance(owner, self.deployment.contract).call().await;
-        allowance.map_err(|error| no_token(token, &error))
+    /// The same, for amounts that must be shown whatever a stranger's token answers: 0 shows its smallest unit.
+    pub(crate) async fn decimals_or_none(&self, token: Address) -> u32 {
+        self.decimals(token).await.unwrap_or(0)
     }
 
     /// What a transaction from `from` will cost at most. It says in words why the contract would refuse it.

@@ -7,11 +7,14 @@ use crate::failure::{Exit, Result};
 use crate::settings::GlobalArgs;
 
 mod cancel;
+mod dispute;
 mod doctor;
 mod jobs;
 mod money;
 mod node;
+mod order;
 mod outcome;
+mod provider;
 mod recover;
 mod reference;
 mod result;
@@ -63,24 +66,35 @@ pub(crate) enum Command {
     Result(result::ResultArgs),
     /// Verify a downloaded result again, without any network
     Verify(result::VerifyArgs),
-    /// Stop a job and take the bounty back
+    /// Stop jobs and take their bounties back
     Cancel(cancel::CancelArgs),
     /// Return the bounty of a job without a result, after its deadline; anyone may
     Refund(money::RefundArgs),
-    /// Pay a job whose hold or challenge window is over; anyone may
+    /// Pay a job whose hold, challenge window or ruling time is over; anyone may
     Claim(money::ClaimArgs),
+    /// Contest a result before it is paid
+    Dispute(dispute::DisputeArgs),
+    /// List the disputes that wait for an arbiter, with only an RPC endpoint
+    Disputes(dispute::DisputesArgs),
+    /// Decide a dispute, as the arbiter of the job
+    Rule(dispute::RuleArgs),
     /// Find and move all money of this wallet, with only an RPC endpoint
     Recover(recover::RecoverArgs),
+    /// Put money into the market: a stake for bonds, or what prepaid orders are paid from
+    Deposit(money::DepositArgs),
     /// Take what this wallet has in the market out of it
     Withdraw(money::WithdrawArgs),
+    /// Look after the prepaid orders that this wallet has signed
+    #[command(subcommand)]
+    Order(order::OrderCommand),
     /// List the nodes that the scheduler knows
     Nodes(node::NodesArgs),
     /// Enroll, revoke and look at your own nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
-    /// Say which schedulers may give jobs to your nodes
+    /// Say which schedulers may give jobs to your nodes, and lock bonds
     #[command(subcommand)]
-    Provider(node::ProviderCommand),
+    Provider(provider::ProviderCommand),
     /// Check settings, chain, contract, scheduler, clock and wallet
     Doctor(doctor::DoctorArgs),
     /// End the session with the scheduler
@@ -132,11 +146,16 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<()> {
         Command::Cancel(args) => cancel::run(app, args).await,
         Command::Refund(args) => money::refund(app, args).await,
         Command::Claim(args) => money::claim(app, args).await,
+        Command::Dispute(args) => dispute::dispute(app, args).await,
+        Command::Disputes(args) => dispute::list(app, args).await,
+        Command::Rule(args) => dispute::rule(app, args).await,
         Command::Recover(args) => recover::run(app, args).await,
+        Command::Deposit(args) => money::deposit(app, args).await,
+        Command::Order(command) => order::run(app, command).await,
         Command::Withdraw(args) => money::withdraw(app, args).await,
         Command::Nodes(args) => node::list(app, args).await,
         Command::Node(command) => node::run(app, command).await,
-        Command::Provider(command) => node::run_provider(app, command).await,
+        Command::Provider(command) => provider::run(app, command).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Logout(args) => doctor::logout(app, args).await,
         Command::MarkdownHelp => reference::run(app),

@@ -9,12 +9,14 @@ mod tests;
 
 use gristmill_protocol::Address;
 use gristmill_protocol::api::{EscrowState, Stop};
+use gristmill_protocol::money::Amount;
 
 pub use acceptance::{Rules, check};
-pub use record::{Ended, Phase, Record, SignedReceipt};
+pub use record::{Acceptance, Ended, Phase, Record, SignedReceipt};
 
 /// Between the longest possible end of a run and the deadline: time to hash, upload, check and settle.
 const MARGIN_SECONDS: u64 = 60;
+const NO_TIME: &str = "the deadline leaves no time for the job";
 
 /// What the contract says of the job, as of one block.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,6 +78,8 @@ pub enum Step {
     Report,
     /// End the program and whatever else runs, and then decide again.
     Kill { reason: String },
+    /// Sign that the node takes a job with a bond, so that it can be assigned.
+    Accept { expires: u64 },
     /// Say on chain that the node lives.
     Renew,
     /// Give the attempt back, signed.
@@ -168,27 +172,53 @@ fn accepted(
     situation: &Situation<'_>,
     standing: &Standing,
 ) -> Step {
-    if let Some(reason) = stop_reason(situation) {
+    let is_pending = matches!(standing, Standing::Unknown | Standing::Pending);
+    let stop = stop_reason(situation);
+    // Whoever has the acceptance can still lock the bond with it: a node that left now would lose it.
+    if let Some(Acceptance { expires, is_answered }) = record.acceptance
+        && is_pending
+        && situation.seen.is_none_or(|seen| seen.now <= expires)
+    {
+        let is_done = is_answered || stop.is_some();
+        return if is_done { Step::Wait } else { Step::Accept { expires } };
+    }
+    if let Some(reason) = stop {
         return Step::Release { reason };
     }
     match standing {
-        Standing::Mine => {
-            let now = situation.seen.map_or(0, |seen| seen.now);
-            let terms = &record.assignment.terms;
-            let needed = u64::from(record.assignment.spec.max_run_seconds) + MARGIN_SECONDS;
-            if now.saturating_add(needed) > terms.deadline {
-                return Step::Release { reason: "the deadline leaves no time for the job".into() };
-            }
-            Step::Prepare
-        }
+        Standing::Mine if leaves_time(record, situation) => Step::Prepare,
+        Standing::Mine => Step::Release { reason: NO_TIME.into() },
         Standing::Unknown | Standing::Pending if situation.waited_ms > rules.escrow_wait_ms => Step::Release {
             reason: "the assignment did not appear on chain, so nothing says that the job is paid for".into(),
         },
-        Standing::Unknown | Standing::Pending => Step::Wait,
+        Standing::Unknown => Step::Wait,
+        Standing::Pending => acceptance(rules, record, situation),
         Standing::Held | Standing::Published | Standing::Disputed | Standing::Over(_) => {
             Step::End { how: "the attempt has delivered already".into() }
         }
     }
+}
+
+/// A job with a bond is assigned only with the node's signature. That is given once the bounty is locked, for as long
+/// as the node waits for the assignment.
+fn acceptance(rules: &Rules, record: &Record, situation: &Situation<'_>) -> Step {
+    let terms = &record.assignment.terms;
+    let locked = situation.seen.filter(|seen| seen.state != EscrowState::None);
+    let Some(seen) = locked else { return Step::Wait };
+    if terms.bond == Amount::ZERO || record.acceptance.is_some() {
+        return Step::Wait;
+    }
+    if !leaves_time(record, situation) {
+        return Step::Release { reason: NO_TIME.into() };
+    }
+    Step::Accept { expires: seen.now.saturating_add(rules.escrow_wait_ms / 1000) }
+}
+
+/// Whether the job can end before its deadline.
+fn leaves_time(record: &Record, situation: &Situation<'_>) -> bool {
+    let now = situation.seen.map_or(0, |seen| seen.now);
+    let needed = u64::from(record.assignment.spec.max_run_seconds) + MARGIN_SECONDS;
+    now.saturating_add(needed) <= record.assignment.terms.deadline
 }
 
 fn working(record: &Record, situation: &Situation<'_>, standing: &Standing) -> Step {

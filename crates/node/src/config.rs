@@ -1,5 +1,6 @@
 //! The configuration: one TOML file, unknown keys refused, the documented default embedded.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gristmill_protocol::Address;
@@ -55,6 +56,8 @@ pub struct ChainConfig {
 pub struct TrustConfig {
     pub schedulers: Vec<Address>,
     pub arbiters: Vec<Address>,
+    /// By token: the largest bond that is put at stake for one job.
+    pub bond_max: BTreeMap<Address, Amount>,
 }
 
 #[derive(Clone, PartialEq, Debug, Deserialize)]
@@ -181,6 +184,12 @@ impl Config {
         if self.trust.schedulers.is_empty() {
             return Err(("trust.schedulers", "name at least one scheduler's address".into()));
         }
+        if self.offer().bond_max != Amount::ZERO && self.trust.arbiters.is_empty() {
+            return Err((
+                "trust.arbiters",
+                "jobs with a bond need an arbiter that you trust: name at least one, or set no trust.bond_max".into(),
+            ));
+        }
         if let Some(bad) = self.content.gateways.iter().find(|gateway| !web(gateway)) {
             return Err((
                 "content.gateways",
@@ -201,12 +210,6 @@ impl Config {
             chain_id: self.chain.chain_id,
             contract: self.chain.contract.parse().unwrap_or_default(),
         }
-    }
-
-    /// Whether this arbiter may rule over the node's money.
-    #[must_use]
-    pub fn arbiters(&self) -> Vec<Address> {
-        self.trust.arbiters.iter().chain(&self.trust.schedulers).copied().collect()
     }
 
     /// What the node asks and gives. What the file leaves open is taken from the machine.
@@ -235,7 +238,7 @@ impl Config {
             token: offer.token,
             max_run_seconds: offer.max_run_seconds,
             log_bytes_max: offer.log_bytes_max,
-            bond_max: Amount::ZERO,
+            bond_max: self.trust.bond_max.get(&offer.token).copied().unwrap_or(Amount::ZERO),
         }
     }
 }
@@ -291,8 +294,22 @@ mod tests {
         assert_eq!(config.state_dir, Path::new("/etc/node/state"));
         assert_eq!(config.domain().chain_id, 4439);
         assert!(config.offer().cpu_millis >= 1000, "the machine's processors are found");
-        assert_eq!(config.arbiters(), config.trust.schedulers, "a trusted scheduler may rule");
+        assert_eq!(config.offer().bond_max, Amount::ZERO, "nothing is put at stake unasked");
         assert!(config.content.allow_hosts.is_empty(), "no private host is allowed by default");
+    }
+
+    #[test]
+    fn a_bond_is_put_at_stake_in_the_token_of_the_offer_only() {
+        let bonds = |text: &str| parse(&LEAST.replace("[trust]", &format!("[trust]\n{text}")));
+        let arbiters = r#"arbiters = ["0x00000000000000000000000000000000000000cc"]"#;
+        let coin = r#"bond_max = { "0x0000000000000000000000000000000000000000" = "5000" }"#;
+        let token = r#"bond_max = { "0x00000000000000000000000000000000000000dd" = "5000" }"#;
+        let bond_max = |text: &str| bonds(text).map(|config| config.offer().bond_max.0);
+        assert_eq!(bond_max(&format!("{arbiters}\n{coin}")).unwrap(), 5000);
+        assert_eq!(bond_max(&format!("{arbiters}\n{token}")).unwrap(), 0);
+        let error = bond_max(coin).unwrap_err().to_string();
+        assert!(error.contains("trust.arbiters"), "{error}");
+        assert!(bond_max(&coin.replace("\"5000\"", "-1")).is_err());
     }
 
     #[test]

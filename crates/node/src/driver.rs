@@ -243,7 +243,8 @@ impl Agent {
             return Ok(());
         }
         tracing::info!(job = %held.job_id, attempt = %held.attempt, name = assignment.spec.name, "took a job");
-        let record = Record { assignment, phase: Phase::Accepted, lease_end: None };
+        let record =
+            Record { assignment, phase: Phase::Accepted, lease_end: None, acceptance: None };
         self.context.journal().save(&record)?;
         self.pursue(record, false);
         Ok(())

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gristmill_protocol::api::{
-    AttemptRef, LogAccepted, Offer, PollReply, PollRequest, ReleaseRequest, ReportRequest,
-    StartRequest,
+    AcceptRequest, AttemptRef, LogAccepted, Offer, PollReply, PollRequest, ReleaseRequest,
+    ReportRequest, StartRequest,
 };
 use gristmill_protocol::client::{Client, ClientError};
 use gristmill_protocol::error::ErrorCode;
@@ -108,6 +108,19 @@ impl Session {
     ) -> Result<(), ClientError> {
         let body = StartRequest { lease_token };
         self.insist("the start", |client| client.start(held.job_id, held.attempt, &body)).await
+    }
+
+    /// Hands over the signature without which a job with a bond is not assigned. One try: the caller looks again soon.
+    pub async fn accept(
+        &self,
+        held: &AttemptRef,
+        lease_token: LeaseToken,
+        expires: u64,
+    ) -> Result<(), ClientError> {
+        let message = Message::Accept { job_id: held.job_id, attempt: held.attempt, expires };
+        let signature = self.key.sign(&self.domain, &message);
+        let body = AcceptRequest { lease_token, expires, signature };
+        self.call(|client| client.accept(held.job_id, held.attempt, &body)).await
     }
 
     pub async fn report(&self, held: &AttemptRef, body: &ReportRequest) -> Result<(), ClientError> {

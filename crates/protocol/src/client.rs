@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary, JobView, LogAccepted, Login,
-    LoginRequest, NodeView, Nonce, Offer, Page, PollReply, PollRequest, ReleaseRequest,
-    ReportRequest, SpecStored, StartRequest,
+    AcceptRequest, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary, JobView,
+    LogAccepted, Login, LoginRequest, NodeView, Nonce, Offer, Page, PollReply, PollRequest,
+    ReleaseRequest, ReportRequest, SpecStored, StartRequest,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
+use crate::order::Funding;
 use crate::spec::JobSpec;
 use crate::terms::Terms;
 
@@ -241,6 +242,16 @@ impl Client {
         self.json(self.request(Method::POST, "/v1/jobs").json(&body)).await
     }
 
+    /// Posts a job that the submitter's order pays for: the scheduler opens it when a node is found.
+    pub async fn create_prepaid_job(
+        &self,
+        terms: &Terms,
+        funding: &Funding,
+    ) -> Result<JobView, ClientError> {
+        let body = CreateJob { terms: *terms, funding: Some(funding.clone()) };
+        self.json(self.request(Method::POST, "/v1/jobs").json(&body)).await
+    }
+
     /// Asks that the job be stopped. The bounty comes back by the wallet's own `cancel`, or after the deadline.
     pub async fn cancel(&self, id: JobId) -> Result<JobView, ClientError> {
         self.json(self.request(Method::POST, &format!("/v1/jobs/{id}/cancel"))).await
@@ -268,6 +279,16 @@ impl Client {
         body: &StartRequest,
     ) -> Result<(), ClientError> {
         self.empty(self.attempt(job, attempt, "start").json(body)).await
+    }
+
+    /// The node takes a job with a bond. It is assigned on chain only after this.
+    pub async fn accept(
+        &self,
+        job: JobId,
+        attempt: AttemptNumber,
+        body: &AcceptRequest,
+    ) -> Result<(), ClientError> {
+        self.empty(self.attempt(job, attempt, "accept").json(body)).await
     }
 
     pub async fn report(

@@ -1,6 +1,6 @@
 //! Bindings of the contracts, from `contracts/abi/`, and the terms as the contract takes them.
 
-use crate::api::EscrowState;
+use crate::api::{EscrowState, Ruling};
 use crate::order::Order;
 use crate::signing::CompactSignature;
 use crate::terms::Terms;
@@ -16,7 +16,7 @@ mod bindings {
 
 pub use bindings::{IJobMarket, JobMarket};
 
-/// An ERC-20 token as wallets use it.
+/// An ERC-20 token as wallets use it, with the permits of EIP-2612, which not every token has.
 pub mod erc20 {
     alloy::sol! {
         #[sol(rpc)]
@@ -25,6 +25,11 @@ pub mod erc20 {
             function allowance(address owner, address spender) external view returns (uint256);
             function balanceOf(address owner) external view returns (uint256);
             function decimals() external view returns (uint8);
+            function DOMAIN_SEPARATOR() external view returns (bytes32);
+            function nonces(address owner) external view returns (uint256);
+            function permit(
+                address owner, address spender, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s
+            ) external;
         }
     }
 }
@@ -42,6 +47,17 @@ pub fn escrow_state(state: u8) -> Option<EscrowState> {
         6 => EscrowState::Paid,
         7 => EscrowState::Refunded,
         8 => EscrowState::Cancelled,
+        _ => return None,
+    })
+}
+
+/// The contract's `Ruling`, which the ABI knows as a number only; `None` where it is none of ours.
+#[must_use]
+pub fn ruling(ruling: u8) -> Option<Ruling> {
+    Some(match ruling {
+        0 => Ruling::Pay,
+        1 => Ruling::Refund,
+        2 => Ruling::Reopen,
         _ => return None,
     })
 }

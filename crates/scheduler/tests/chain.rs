@@ -12,6 +12,8 @@ mod faults;
 mod market;
 #[path = "chain/proxy.rs"]
 mod proxy;
+#[path = "chain/rebuild.rs"]
+mod rebuild;
 #[path = "chain/reconcile.rs"]
 mod reconcile;
 
@@ -89,6 +91,7 @@ impl<'a> Mill<'a> {
             clock: self.clock.clone(),
             deployment: self.anvil.deployment.clone(),
             scheduler: self.anvil.scheduler.address(),
+            content: None,
             finality_depth: self.finality_depth,
             poll_interval_ms: 10,
             log_blocks_max: 3,

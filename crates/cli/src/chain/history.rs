@@ -48,9 +48,22 @@ impl Chain {
             .event_signature(JobMarket::Assigned::SIGNATURE_HASH)
             .topic3(topic(provider));
         let logs = self.logs(out, filter).await?;
-        let ids: BTreeSet<B256> =
-            logs.iter().filter_map(|log| log.topics().get(1).copied()).collect();
-        let ids: Vec<B256> = ids.into_iter().collect();
+        self.terms_of_all(out, job_ids(&logs)).await
+    }
+
+    /// Every job that was ever disputed.
+    pub(crate) async fn jobs_in_disputes(&self, out: &Output) -> Result<BTreeSet<JobId>> {
+        let filter = Filter::new().event_signature(JobMarket::Disputed::SIGNATURE_HASH);
+        Ok(job_ids(&self.logs(out, filter).await?))
+    }
+
+    /// The terms of several jobs.
+    pub(crate) async fn terms_of_all(
+        &self,
+        out: &Output,
+        ids: BTreeSet<JobId>,
+    ) -> Result<BTreeMap<JobId, Terms>> {
+        let ids: Vec<B256> = ids.into_iter().map(|id| id.0).collect();
         let mut jobs = BTreeMap::new();
         for ids in ids.chunks(IDS_PER_REQUEST) {
             let filter = Filter::new()
@@ -59,6 +72,33 @@ impl Chain {
             jobs.extend(self.opened(out, filter).await?);
         }
         Ok(jobs)
+    }
+
+    /// The tokens in which `owner` has, or had, a balance in the market; the zero address is the coin.
+    pub(crate) async fn tokens_of(
+        &self,
+        out: &Output,
+        owner: Address,
+    ) -> Result<BTreeSet<Address>> {
+        let signatures =
+            vec![JobMarket::Deposited::SIGNATURE_HASH, JobMarket::Credited::SIGNATURE_HASH];
+        let filter = Filter::new().event_signature(signatures).topic1(topic(owner));
+        let logs = self.logs(out, filter).await?;
+        Ok(logs.iter().filter_map(|log| log.topics().get(2)).map(address).collect())
+    }
+
+    /// Each scheduler that `provider` has approved at some time, and the tokens of the bonds it was allowed.
+    pub(crate) async fn approvals_of(
+        &self,
+        out: &Output,
+        provider: Address,
+    ) -> Result<BTreeSet<(Address, Address)>> {
+        let filter = Filter::new()
+            .event_signature(JobMarket::SchedulerApproved::SIGNATURE_HASH)
+            .topic1(topic(provider));
+        let logs = self.logs(out, filter).await?;
+        let pair = |log: &Log| Some((address(log.topics().get(2)?), address(log.topics().get(3)?)));
+        Ok(logs.iter().filter_map(pair).collect())
     }
 
     /// The receipt hash that the contract accepted for a job, by `settle` or by `publish`: it has checked the node's
@@ -134,6 +174,14 @@ impl Chain {
         }
         Ok(logs)
     }
+}
+
+fn job_ids(logs: &[Log]) -> BTreeSet<JobId> {
+    logs.iter().filter_map(|log| log.topics().get(1)).map(|topic| JobId(*topic)).collect()
+}
+
+fn address(topic: &B256) -> Address {
+    Address::from_word(*topic)
 }
 
 /// Whether an RPC endpoint serves events at all, for `doctor`.

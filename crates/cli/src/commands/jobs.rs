@@ -214,7 +214,7 @@ async fn decimals_of(app: &App, job: &JobView) -> u32 {
         return gristmill_protocol::money::NATIVE_DECIMALS;
     }
     match app.chain().await {
-        Ok(chain) => chain.decimals(job.terms.token).await.unwrap_or(0),
+        Ok(chain) => chain.decimals_or_none(job.terms.token).await,
         Err(_) => 0,
     }
 }

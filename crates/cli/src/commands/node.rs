@@ -1,4 +1,4 @@
-//! `gristmill nodes`, `node` and `provider`: machines, whose they are, and who may give them work.
+//! `gristmill nodes` and `node`: machines, and whose they are.
 
 use std::io::Read;
 
@@ -11,6 +11,7 @@ use gristmill_protocol::signing::{CompactSignature, Message};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::provider::approve;
 use crate::app::App;
 use crate::chain::{Mined, coin};
 use crate::failure::{Exit, Failure, Result};
@@ -59,9 +60,6 @@ pub(crate) struct EnrollArgs {
     /// Also let this scheduler give jobs to the wallet's nodes
     #[arg(long, value_name = "ADDRESS")]
     approve_scheduler: Option<Address>,
-    /// The token of the approval [default: the coin]
-    #[arg(long, value_name = "ADDRESS", requires = "approve_scheduler")]
-    token: Option<Address>,
 }
 
 #[derive(Args, Debug)]
@@ -77,28 +75,6 @@ pub(crate) struct RevokeArgs {
 pub(crate) struct ShowArgs {
     /// The node's address
     node: NodeId,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum ProviderCommand {
-    /// Let a scheduler give jobs to this wallet's nodes
-    #[command(
-        after_help = "Examples:\n  gristmill provider approve 0x…\n  gristmill provider approve 0x… --token 0x…     # for jobs paid in a token"
-    )]
-    Approve(ApprovalArgs),
-    /// Take that back; what is assigned already goes on
-    #[command(after_help = "Examples:\n  gristmill provider disapprove 0x…")]
-    Disapprove(ApprovalArgs),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ApprovalArgs {
-    /// The scheduler's address, as `gristmill doctor` shows it
-    #[arg(value_name = "SCHEDULER")]
-    address: Address,
-    /// The token in which its jobs pay [default: the coin]
-    #[arg(long, value_name = "ADDRESS")]
-    token: Option<Address>,
 }
 
 /// A node's consent to belong to a provider, as `gristmill-node enroll-message` prints it.
@@ -255,7 +231,7 @@ async fn enroll(app: &App, args: EnrollArgs) -> Result<()> {
     }
     let mut approval: Option<Mined> = None;
     if let Some(scheduler) = args.approve_scheduler {
-        approval = approve(app, provider, scheduler, args.token.unwrap_or_default()).await?;
+        (_, approval) = approve(app, provider, scheduler, Address::ZERO, None).await?;
     } else {
         app.out.hint("jobs come only from schedulers that you approve: `gristmill provider approve SCHEDULER`");
     }
@@ -267,23 +243,6 @@ async fn enroll(app: &App, args: EnrollArgs) -> Result<()> {
             "approved_scheduler": args.approve_scheduler, "approval": approval,
         }),
     )
-}
-
-/// Approves a scheduler, unless it is approved.
-async fn approve(
-    app: &App,
-    provider: Address,
-    scheduler: Address,
-    token: Address,
-) -> Result<Option<Mined>> {
-    let chain = app.chain().await?;
-    if chain.is_approved(provider, scheduler, token).await? {
-        app.out.note(format!("scheduler {scheduler} is approved already"));
-        return Ok(None);
-    }
-    // Until bonds exist there is no stake that a scheduler could lock.
-    let request = chain.market().approveScheduler(scheduler, token, 0).into_transaction_request();
-    Ok(Some(chain.send(&app.out, app.signer().await?, "approve scheduler", request).await?))
 }
 
 fn read_message(source: &str) -> Result<EnrollMessage> {
@@ -396,46 +355,8 @@ async fn show(app: &App, node: NodeId) -> Result<()> {
     app.out.pairs(&rows)
 }
 
-pub(crate) async fn run_provider(app: &App, command: ProviderCommand) -> Result<()> {
-    let provider = app.address().await?;
-    let chain = app.chain().await?;
-    match command {
-        ProviderCommand::Approve(args) => {
-            let token = args.token.unwrap_or_default();
-            let mined = approve(app, provider, args.address, token).await?;
-            done(
-                app,
-                &format!("scheduler {} may give jobs to the nodes of {provider}", args.address),
-                &json!({ "provider": provider, "scheduler": args.address, "token": token, "approved": true, "transaction": mined }),
-            )
-        }
-        ProviderCommand::Disapprove(args) => {
-            let token = args.token.unwrap_or_default();
-            let mut mined = None;
-            if chain.is_approved(provider, args.address, token).await? {
-                let request =
-                    chain.market().disapproveScheduler(args.address).into_transaction_request();
-                mined = Some(
-                    chain
-                        .send(&app.out, app.signer().await?, "disapprove scheduler", request)
-                        .await?,
-                );
-            } else {
-                app.out.note(format!("scheduler {} was not approved", args.address));
-            }
-            done(
-                app,
-                &format!(
-                    "scheduler {} may no longer give jobs to the nodes of {provider}",
-                    args.address
-                ),
-                &json!({ "provider": provider, "scheduler": args.address, "token": token, "approved": false, "transaction": mined }),
-            )
-        }
-    }
-}
-
-fn done(app: &App, text: &str, value: &serde_json::Value) -> Result<()> {
+/// The answer of a command that has one sentence to say.
+pub(super) fn done(app: &App, text: &str, value: &serde_json::Value) -> Result<()> {
     if app.out.is_json() { app.out.value(value) } else { app.out.line(text) }
 }
 

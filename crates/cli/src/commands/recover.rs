@@ -21,7 +21,7 @@ use crate::quantity;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  gristmill recover                       # what is where, and what can be done when\n  gristmill recover --do                  # refund, claim and withdraw all that is due\n  gristmill recover --do --cancel-open    # and cancel jobs that nobody works on\n  gristmill recover --do 0x2f8e1c3b5d     # everything that gets this job's money moving\n  gristmill recover --json\n\nNeeds an RPC endpoint and the deployment file, and no scheduler. Jobs are found in the contract's events and in the records of this machine. Without --do nothing is sent and no password is needed."
+    after_help = "Examples:\n  gristmill recover                       # what is where, and what can be done when\n  gristmill recover --do                  # refund and claim all that is due\n  gristmill recover --do --cancel-open    # and cancel jobs that nobody works on\n  gristmill recover --do --withdraw       # and take stakes and deposits out of the market\n  gristmill recover --do 0x2f8e1c3b5d     # everything that gets this job's money moving\n  gristmill recover --json\n\nNeeds an RPC endpoint and the deployment file, and no scheduler. Jobs are found in the contract's events and in the records of this machine. Without --do nothing is sent and no password is needed."
 )]
 pub(crate) struct RecoverArgs {
     /// Only these jobs [default: all jobs of the wallet, as submitter and as provider]
@@ -33,6 +33,10 @@ pub(crate) struct RecoverArgs {
     /// With --do: also cancel open jobs, and take jobs from nodes whose lease is long over
     #[arg(long, requires = "act")]
     cancel_open: bool,
+    /// With --do: also take out what the wallet has in the market; without a stake its nodes get no jobs with a bond,
+    /// and without a deposit its prepaid orders are not opened
+    #[arg(long, requires = "act", conflicts_with = "jobs")]
+    withdraw: bool,
     /// Another address than the wallet's; only to look
     #[arg(long, value_name = "ADDRESS", conflicts_with = "act")]
     address: Option<Address>,
@@ -88,7 +92,7 @@ pub(crate) async fn run(app: &App, args: RecoverArgs) -> Result<()> {
         None => app.address().await?,
     };
     let head = chain.head().await?;
-    let mut jobs = find(app, chain, wallet, &args).await?;
+    let mut jobs = find(app, chain, wallet, head.due(), &args).await?;
     let mut done = Vec::new();
     let mut first_failure = None;
     if args.act {
@@ -106,17 +110,17 @@ pub(crate) async fn run(app: &App, args: RecoverArgs) -> Result<()> {
                 first_failure.get_or_insert(failure);
             }
         }
-        jobs = find(app, chain, wallet, &args).await?;
+        jobs = find(app, chain, wallet, head.due(), &args).await?;
     }
-    let tokens: BTreeSet<Address> =
-        std::iter::once(Address::ZERO).chain(jobs.iter().map(|job| job.terms.token)).collect();
+    let mut tokens = chain.tokens_of(&app.out, wallet).await?;
+    tokens.insert(Address::ZERO);
     let mut balances = Vec::new();
     for token in tokens {
         let held = chain.held(wallet, token).await?;
         if held.is_zero() {
             continue;
         }
-        if args.act && args.jobs.is_empty() {
+        if args.withdraw {
             let mined = send_withdrawal(app, token, wallet, held).await;
             match mined {
                 Ok(mined) => done.push(Done {
@@ -148,7 +152,13 @@ pub(crate) async fn run(app: &App, args: RecoverArgs) -> Result<()> {
     first_failure.map_or(Ok(()), Err)
 }
 
-async fn find(app: &App, chain: &Chain, wallet: Address, args: &RecoverArgs) -> Result<Vec<Found>> {
+async fn find(
+    app: &App,
+    chain: &Chain,
+    wallet: Address,
+    now: u64,
+    args: &RecoverArgs,
+) -> Result<Vec<Found>> {
     let mut terms_of: BTreeMap<JobId, Terms> = BTreeMap::new();
     let mut names = BTreeMap::new();
     let records = app.records();
@@ -197,6 +207,7 @@ async fn find(app: &App, chain: &Chain, wallet: Address, args: &RecoverArgs) -> 
             continue;
         }
         let mut ways = ways_out(&terms, &slot, lease_end, wallet);
+        ways.retain(|way| !way.is_over(now));
         if role == Role::Provider {
             ways.retain(|way| way.verb == Verb::Claim);
         }
@@ -251,13 +262,14 @@ async fn report(
                 let ways: Vec<_> = job
                     .ways
                     .iter()
-                    .map(|way| json!({ "verb": way.verb, "from": way.from, "possible": way.is_open(now) }))
+                    .map(|way| json!({ "verb": way.verb, "from": way.from, "until": way.until, "possible": way.is_open(now) }))
                     .collect();
                 json!({
                     "job": job.id, "name": job.name, "role": job.role, "escrow": where_the_money_is(job.slot.state).0,
                     "bounty_wei": job.terms.bounty, "token": job.terms.token, "deadline": job.terms.deadline,
                     "node": (!job.slot.node.is_zero()).then_some(job.slot.node), "attempt": job.slot.attempt,
-                    "settled": job.slot.settled, "terms": job.terms, "ways_out": ways,
+                    "bond_wei": job.terms.bond, "pool_wei": job.slot.pool(&job.terms),
+                    "dispute_bond_wei": job.terms.dispute_bond, "settled": job.slot.settled, "terms": job.terms, "ways_out": ways,
                 })
             })
             .collect();
@@ -275,16 +287,16 @@ async fn report(
     }
     let mut rows = Vec::new();
     for job in jobs {
-        let decimals = chain.decimals(job.terms.token).await?;
+        let decimals = chain.decimals_or_none(job.terms.token).await;
         let (state, _) = where_the_money_is(job.slot.state);
         let ways: Vec<String> = job
             .ways
             .iter()
             .map(|way| {
-                let when = if way.is_open(now) {
-                    "now".to_owned()
-                } else {
-                    quantity::relative(way.from, now)
+                let when = match way.until {
+                    Some(until) => format!("for {}", quantity::seconds(until.saturating_sub(now))),
+                    None if way.is_open(now) => "now".to_owned(),
+                    None => quantity::relative(way.from, now),
                 };
                 format!("{} {when}", way.verb.as_str())
             })
@@ -302,15 +314,27 @@ async fn report(
         app.out.table(&["job", "role", "escrow", "bounty", "can be done"], &[3], &rows)?;
     }
     for (token, held) in balances {
-        let decimals = chain.decimals(*token).await?;
+        let decimals = chain.decimals_or_none(*token).await;
         app.out.line(format!(
             "in the market: {} of {}",
             decimal(*held, decimals),
             if token.is_zero() { "the coin".to_owned() } else { token.to_string() }
         ))?;
     }
-    if !args.act && jobs.iter().any(|job| job.ways.iter().any(|way| way.is_open(now))) {
+    let due = |way: &WayOut| way.verb != Verb::Dispute && way.is_open(now);
+    if !args.act && jobs.iter().any(|job| job.ways.iter().any(due)) {
         app.out.hint("send what is possible now with `gristmill recover --do`; --cancel-open also stops jobs that nobody works on");
+    }
+    if !balances.is_empty() {
+        app.out.hint("take it out of the market with `gristmill withdraw`, unless nodes need it as a stake or orders are paid from it");
+    }
+    let disputable = |job: &&Found| job.ways.iter().any(|way| way.verb == Verb::Dispute);
+    if let Some(job) = jobs.iter().find(disputable) {
+        app.out.hint(format!(
+            "is the result of {} not what it should be? `gristmill dispute {}`",
+            short(job.id),
+            short(job.id)
+        ));
     }
     if let Some(job) = jobs.iter().find(|job| job.slot.state == EscrowState::None) {
         app.out.hint(format!(

@@ -18,7 +18,8 @@ use serde_json::json;
 use super::spec_args::{Draft, SpecArgs};
 use super::{cancel, outcome, result};
 use crate::app::App;
-use crate::chain::{Chain, Cost, Mined, decimal, money};
+use crate::chain::payment::Consent;
+use crate::chain::{Chain, Cost, Mined, money};
 use crate::failure::{Exit, Failure, Result};
 use crate::follow::{Follow, Until, follow};
 use crate::job_ref::short;
@@ -32,7 +33,7 @@ const ATTEMPT_SLACK_SECONDS: u32 = 600;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Where nobody can be paid, the bounty is taken back at once. Ctrl-C detaches: the job goes on."
+    after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --hold 1d --bond 0.5 --dispute-bond 0.1 --arbiter 0x…\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Where nobody can be paid, the bounty is taken back at once. Ctrl-C detaches: the job goes on."
 )]
 pub(crate) struct SubmitArgs {
     /// What the job pays, in coins (or tokens), fee included
@@ -50,6 +51,15 @@ pub(crate) struct SubmitArgs {
     /// How long the payment is held back after the result, so that it can be disputed
     #[arg(long, value_name = "DURATION", default_value = "0s", help_heading = "Money and time")]
     hold: Seconds,
+    /// What each provider that takes the job puts at stake; half of it is yours if it falls silent [default: nothing]
+    #[arg(long, value_name = "AMOUNT", help_heading = "Money and time")]
+    bond: Option<String>,
+    /// What a dispute costs whoever loses it [default: nothing]
+    #[arg(long, value_name = "AMOUNT", help_heading = "Money and time")]
+    dispute_bond: Option<String>,
+    /// Who rules on a dispute; with a bond neither you nor the scheduler [default: whom the scheduler proposes]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Money and time")]
+    arbiter: Option<Address>,
     /// Show spec, terms, job id and cost; send nothing
     #[arg(long)]
     dry_run: bool,
@@ -82,9 +92,13 @@ struct Plan {
     decimals: u32,
     bounty: Amount,
     fee: Amount,
+    bond: Amount,
+    dispute_bond: Amount,
+    arbiter: Address,
     deadline_seconds: u64,
     hold_seconds: u32,
     salt: B256,
+    consent: Consent,
 }
 
 pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
@@ -195,6 +209,16 @@ async fn plan(
         )
         .hint("leave --fee out, or choose another scheduler"));
     }
+    let optional = |text: &Option<String>, flag: &str| {
+        text.as_ref().map_or(Ok(Amount::ZERO), |text| amount(text, flag))
+    };
+    let bond = optional(&args.bond, "--bond")?;
+    let dispute_bond = optional(&args.dispute_bond, "--dispute-bond")?;
+    let arbiter = args.arbiter.unwrap_or(info.arbiter);
+    let submitter = app.address().await?;
+    if bond != Amount::ZERO || dispute_bond != Amount::ZERO {
+        impartial(arbiter, submitter, info.scheduler)?;
+    }
     let max_run = u64::from(spec.max_run_seconds);
     if args.deadline.0 <= max_run {
         return Err(Failure::usage(format!(
@@ -209,16 +233,33 @@ async fn plan(
     let plan = Plan {
         spec,
         info,
-        submitter: app.address().await?,
+        submitter,
         token,
         decimals,
         bounty,
         fee,
+        bond,
+        dispute_bond,
+        arbiter,
         deadline_seconds: args.deadline.0,
         hold_seconds,
         salt: B256::from(rand::random::<[u8; 32]>()),
+        consent: chain.consent(submitter, token, bounty).await?,
     };
     Ok((plan, uploads))
+}
+
+/// Where a bond is at stake, the contract wants an arbiter that is no party.
+fn impartial(arbiter: Address, submitter: Address, scheduler: Address) -> Result<()> {
+    let whose = match arbiter {
+        _ if arbiter == submitter => "this wallet",
+        _ if arbiter == scheduler => "the scheduler",
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(format!(
+        "with a bond at stake somebody else must rule on disputes, and {arbiter} is {whose}"
+    ))
+    .hint("name an arbiter that you and providers trust with --arbiter; nothing was sent"))
 }
 
 impl Plan {
@@ -230,12 +271,12 @@ impl Plan {
         let terms = Terms {
             submitter: self.submitter,
             scheduler: self.info.scheduler,
-            arbiter: self.info.arbiter,
+            arbiter: self.arbiter,
             token: self.token,
             bounty: self.bounty,
             fee: self.fee,
-            bond: Amount::ZERO,
-            dispute_bond: Amount::ZERO,
+            bond: self.bond,
+            dispute_bond: self.dispute_bond,
             deadline: now.saturating_add(self.deadline_seconds),
             lease_seconds: self.info.lease_seconds,
             grace_seconds: self.info.grace_seconds,
@@ -273,19 +314,7 @@ async fn preflight(chain: &Chain, plan: &Plan, terms: &Terms) -> Result<Option<C
     if plan.token.is_zero() {
         return Ok(Some(chain.cost(plan.submitter, &open_request(chain, terms)).await?));
     }
-    let balance = chain.balance(plan.submitter, plan.token).await?;
-    if balance < U256::from(plan.bounty.0) {
-        return Err(Failure::new(
-            Exit::Funds,
-            format!(
-                "{} has {} of the token, and the bounty is {}",
-                plan.submitter,
-                decimal(balance, plan.decimals),
-                plan.money(plan.bounty)
-            ),
-        )
-        .hint("nothing was sent"));
-    }
+    chain.afford(plan.submitter, plan.token, plan.bounty).await?;
     Ok(None)
 }
 
@@ -305,13 +334,11 @@ async fn pay(app: &App, chain: &Chain, plan: &Plan, mut record: JobRecord) -> Re
     let prepared = async {
         app.call(|client| client.create_job(&terms)).await?;
         let signer = app.signer().await?;
-        if !plan.token.is_zero()
-            && chain.allowance(plan.submitter, plan.token).await? < U256::from(plan.bounty.0)
-        {
-            let request = chain.approve_request(plan.token, plan.bounty);
-            chain.send(&app.out, signer, "allow the contract to take the bounty", request).await?;
-        }
-        let request = open_request(chain, &terms);
+        let with_permit = |permit| {
+            chain.market().openWithPermit((&terms).into(), permit).into_transaction_request()
+        };
+        let (price, plain) = ((plan.token, plan.bounty), open_request(chain, &terms));
+        let request = chain.paying(&app.out, signer, price, plain, Some(&with_permit)).await?;
         let cost = chain.cost(plan.submitter, &request).await?;
         chain.sign(signer, request, &cost).await
     };
@@ -363,7 +390,18 @@ fn summarize(app: &App, chain: &Chain, plan: &Plan, cost: Option<&Cost>) {
                 )
             ),
         ),
-        None => line("gas", "for two transactions: the token's approval, and the job".to_owned()),
+        None => line(
+            "gas",
+            match plan.consent {
+                Consent::Given => "for one transaction".to_owned(),
+                Consent::Permit => {
+                    "for one transaction: the token takes a signed permit".to_owned()
+                }
+                Consent::Approval => {
+                    "for two transactions: the token's approval, and the job".to_owned()
+                }
+            },
+        ),
     }
     line(
         "deadline",
@@ -380,6 +418,24 @@ fn summarize(app: &App, chain: &Chain, plan: &Plan, cost: Option<&Cost>) {
                 quantity::seconds(plan.hold_seconds.into())
             ),
         );
+    }
+    if plan.bond != Amount::ZERO {
+        line(
+            "bond",
+            format!(
+                "{} of each provider that takes the job; one that falls silent loses it, half of it to you",
+                plan.money(plan.bond)
+            ),
+        );
+    }
+    if plan.dispute_bond != Amount::ZERO {
+        line(
+            "dispute",
+            format!("costs {}, lost by whoever loses it", plan.money(plan.dispute_bond)),
+        );
+    }
+    if plan.arbiter != plan.info.scheduler {
+        line("arbiter", plan.arbiter.to_string());
     }
     line("contract", format!("{} on chain {}", chain.deployment().contract, plan.info.chain_id));
     line("scheduler", format!("{} at {}", plan.info.scheduler, app.settings.scheduler.value));
@@ -458,9 +514,13 @@ mod tests {
             decimals: 18,
             bounty: Amount(100),
             fee: Amount(5),
+            bond: Amount::ZERO,
+            dispute_bond: Amount::ZERO,
+            arbiter: Address::repeat_byte(4),
             deadline_seconds: 7200,
             hold_seconds: 0,
             salt: B256::repeat_byte(9),
+            consent: Consent::Given,
         }
     }
 
@@ -496,12 +556,26 @@ mod tests {
     }
 
     #[test]
+    fn with_a_bond_the_arbiter_is_no_party() {
+        let [submitter, scheduler, other] = [1, 2, 3].map(Address::repeat_byte);
+        assert!(impartial(other, submitter, scheduler).is_ok());
+        for (party, name) in [(submitter, "this wallet"), (scheduler, "the scheduler")] {
+            let failure = impartial(party, submitter, scheduler).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.message.ends_with(name), "{}", failure.message);
+            assert!(failure.hint.unwrap().contains("--arbiter"));
+        }
+    }
+
+    #[test]
     fn terms_that_the_contract_would_refuse_are_refused_here() {
-        let changes: [fn(&mut Plan); 4] = [
+        let changes: [fn(&mut Plan); 6] = [
             |plan| plan.fee = Amount(101),
             |plan| plan.bounty = Amount::ZERO,
             |plan| plan.info.grace_seconds = 5,
             |plan| plan.hold_seconds = 31 * 86_400,
+            |plan| (plan.bond, plan.arbiter) = (Amount(1), plan.info.scheduler),
+            |plan| (plan.dispute_bond, plan.arbiter) = (Amount(1), plan.submitter),
         ];
         for change in changes {
             let mut plan = plan();

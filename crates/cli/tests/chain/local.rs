@@ -4,9 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use alloy::network::EthereumWallet;
+use alloy::network::{EthereumWallet, TransactionBuilder};
+use alloy::primitives::aliases::U40;
 use alloy::primitives::{Address, B256, U256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::rpc::types::TransactionRequest;
 use alloy::signers::SignerSync;
 use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner};
 use gristmill_protocol::contracts::{IJobMarket, JobMarket};
@@ -21,6 +23,22 @@ use tempfile::TempDir;
 pub(crate) const PASSWORD: &str = "local development only";
 pub(crate) const MNEMONIC: &str = "test test test test test test test test test test test junk";
 const CHAIN_ID: u64 = 4439;
+/// 0.02 of the coin.
+pub(crate) const BOND: Amount = Amount(20_000_000_000_000_000);
+/// 0.01 of the coin.
+pub(crate) const DISPUTE_BOND: Amount = Amount(10_000_000_000_000_000);
+/// 1000 of the test token.
+pub(crate) const TOKENS: U256 = U256::from_limbs([0x35c9_adc5_dea0_0000, 0x36, 0, 0]);
+
+#[expect(clippy::too_many_arguments, reason = "generated: a permit has seven")]
+mod bindings {
+    alloy::sol!(
+        #[sol(rpc)]
+        TestToken,
+        "../../contracts/abi/TestToken.json"
+    );
+}
+use bindings::TestToken;
 
 /// The accounts of anvil's mnemonic, by what they do here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +48,7 @@ pub(crate) enum Party {
     Provider = 3,
     Node = 4,
     Stranger = 5,
+    Arbiter = 6,
 }
 
 impl Party {
@@ -113,9 +132,67 @@ impl Local {
         let _: Value = provider.raw_request("evm_mine".into(), ()).await.unwrap();
     }
 
+    /// Whether each transaction gets a block of its own at once.
+    pub(crate) async fn automine(&self, on: bool) {
+        let provider = self.provider(Party::Stranger);
+        let _: Value = provider.raw_request("evm_setAutomine".into(), [on]).await.unwrap();
+    }
+
+    /// Waits until so many transactions wait for a block.
+    pub(crate) async fn pending(&self, count: u64) {
+        let provider = self.provider(Party::Stranger);
+        let wait = async {
+            loop {
+                let status: Value = provider.raw_request("txpool_status".into(), ()).await.unwrap();
+                if status["pending"] == format!("0x{count:x}") {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        let patience = std::time::Duration::from_secs(60);
+        tokio::time::timeout(patience, wait).await.expect("the transactions arrive");
+    }
+
     pub(crate) async fn set_code(&self, address: Address, code: &str) {
         let provider = self.provider(Party::Stranger);
         let _: Value = provider.raw_request("anvil_setCode".into(), (address, code)).await.unwrap();
+    }
+
+    /// Deploys the test token with some selectors replaced, and gives `owner` some of it.
+    pub(crate) async fn token(&self, replaced: &[([u8; 4], [u8; 4])], owner: Address) -> Address {
+        let mut code = TestToken::BYTECODE.to_vec();
+        for (selector, other) in replaced {
+            for start in 0..code.len() - 4 {
+                if code[start..start + 4] == *selector {
+                    code[start..start + 4].copy_from_slice(other);
+                }
+            }
+        }
+        let provider = self.provider(Party::Stranger);
+        let request = TransactionRequest::default().with_deploy_code(code);
+        let receipt =
+            provider.send_transaction(request).await.unwrap().get_receipt().await.unwrap();
+        let token = receipt.contract_address.unwrap();
+        let call = TestToken::new(token, &provider);
+        let minted = call.mint(owner, TOKENS).send().await.unwrap().get_receipt().await.unwrap();
+        assert!(minted.status());
+        token
+    }
+
+    pub(crate) async fn tokens_of(&self, token: Address, owner: Address) -> U256 {
+        let call = TestToken::new(token, self.provider(Party::Stranger));
+        call.balanceOf(owner).call().await.unwrap()
+    }
+
+    /// What an owner has in the market.
+    pub(crate) async fn held(&self, owner: Address, token: Address) -> U256 {
+        self.market(Party::Stranger).balance(owner, token).call().await.unwrap()
+    }
+
+    /// How many transactions a party has sent.
+    pub(crate) async fn sent(&self, party: Party) -> u64 {
+        self.provider(Party::Stranger).get_transaction_count(party.address()).await.unwrap()
     }
 
     pub(crate) async fn balance(&self, address: Address) -> U256 {
@@ -155,37 +232,79 @@ impl Local {
     /// Locks the bounty of a job, as a submitter with any program may.
     pub(crate) async fn open(&self, salt: u8) -> (JobId, Terms) {
         let terms = self.terms(self.now().await, salt);
+        self.open_terms(terms).await
+    }
+
+    /// A job with a hold and bonds, before an arbiter that is no party.
+    pub(crate) async fn bonded_terms(&self, salt: u8) -> Terms {
+        Terms {
+            arbiter: Party::Arbiter.address(),
+            bond: BOND,
+            dispute_bond: DISPUTE_BOND,
+            hold_seconds: 1800,
+            ..self.terms(self.now().await, salt)
+        }
+    }
+
+    pub(crate) async fn open_terms(&self, terms: Terms) -> (JobId, Terms) {
         let market = self.market(Party::Submitter);
         let call = market.open((&terms).into()).value(U256::from(terms.bounty.0));
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
         (self.id(&terms), terms)
     }
 
-    /// Enrolls the node, approves the scheduler, and gives the node the job.
-    pub(crate) async fn assign(&self, terms: &Terms) {
+    /// Enrolls the node with the provider, once.
+    pub(crate) async fn enroll(&self) {
         let market = self.market(Party::Provider);
         let node = Party::Node.address();
-        if market.node(node).call().await.unwrap().provider.is_zero() {
-            let expires = self.now().await + 3600;
-            let message = Message::Enroll {
-                node: NodeId(node),
-                provider: Party::Provider.address(),
-                expires,
-            };
-            let signature = self.sign(&message);
-            let call =
-                market.enroll(node, alloy::primitives::aliases::U40::from(expires), signature);
-            call.send().await.unwrap().get_receipt().await.unwrap();
-            let call = market.approveScheduler(Party::Scheduler.address(), Address::ZERO, 0);
-            call.send().await.unwrap().get_receipt().await.unwrap();
+        if !market.node(node).call().await.unwrap().provider.is_zero() {
+            return;
         }
+        let expires = self.now().await + 3600;
+        let message =
+            Message::Enroll { node: NodeId(node), provider: Party::Provider.address(), expires };
+        let call = market.enroll(node, U40::from(expires), self.sign(&message));
+        call.send().await.unwrap().get_receipt().await.unwrap();
+    }
+
+    /// Enrolls the node, approves the scheduler, and gives the node the job.
+    pub(crate) async fn assign(&self, terms: &Terms) {
+        self.enroll().await;
+        let market = self.market(Party::Provider);
+        let call = market.approveScheduler(Party::Scheduler.address(), Address::ZERO, 0);
+        call.send().await.unwrap().get_receipt().await.unwrap();
         let market = self.market(Party::Scheduler);
-        let call = market.assign(self.id(terms).0, node, 1);
+        let call = market.assign(self.id(terms).0, Party::Node.address(), 1);
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 
-    /// Puts a result on chain without the scheduler.
-    pub(crate) async fn publish(&self, terms: &Terms) {
+    /// Gives the node a job with a bond, which it has accepted. Its provider has seen to the stake.
+    pub(crate) async fn assign_bonded(&self, terms: &Terms) {
+        self.enroll().await;
+        let expires = self.now().await + 600;
+        let message =
+            Message::Accept { job_id: self.id(terms), attempt: AttemptNumber(1), expires };
+        let market = self.market(Party::Scheduler);
+        let call = market.assignWithTerms(IJobMarket::Assignment {
+            terms: terms.into(),
+            node: Party::Node.address(),
+            attempt: 1,
+            expires: U40::from(expires),
+            acceptance: self.sign(&message),
+        });
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    /// Accepts the node's result, as its scheduler.
+    pub(crate) async fn settle(&self, terms: &Terms) {
+        let (receipt_hash, signature) = self.result(terms);
+        let market = self.market(Party::Scheduler);
+        let call = market.settle(terms.into(), receipt_hash.0, signature);
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    /// A result that the node has signed.
+    fn result(&self, terms: &Terms) -> (ReceiptHash, IJobMarket::Signature) {
         let receipt_hash = ReceiptHash(B256::repeat_byte(7));
         let message = Message::Result {
             job_id: self.id(terms),
@@ -193,8 +312,14 @@ impl Local {
             node: NodeId(Party::Node.address()),
             receipt_hash,
         };
+        (receipt_hash, self.sign(&message))
+    }
+
+    /// Puts a result on chain without the scheduler.
+    pub(crate) async fn publish(&self, terms: &Terms) {
+        let (receipt_hash, signature) = self.result(terms);
         let market = self.market(Party::Provider);
-        let call = market.publish(terms.into(), receipt_hash.0, self.sign(&message));
+        let call = market.publish(terms.into(), receipt_hash.0, signature);
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose chain or command does not start has failed")]
 
+mod balances;
+mod disputes;
 mod local;
 
 use alloy::primitives::U256;
@@ -63,6 +65,88 @@ async fn an_open_job_is_cancelled_without_a_scheduler() {
     let again = submitter.run(&["cancel", &id_text, "--chain-only", "--yes", "--json"]);
     assert_eq!(again.code, 4);
     assert_eq!(again.error()["job"], id_text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_jobs_are_cancelled_in_one_transaction() {
+    let local = Local::start().await;
+    let (first, terms) = local.open(1).await;
+    let (second, _) = local.open(2).await;
+    let (held, held_terms) = local.open(3).await;
+    local.assign(&held_terms).await;
+    let ids = [first, second, held].map(|id| id.to_string());
+    let [first_text, second_text, held_text] = ids.each_ref().map(String::as_str);
+    let submitter = local.cli(Party::Submitter);
+    let stranger = local.cli(Party::Stranger);
+    let both = [first_text, second_text];
+    let cancel = |more: &[&'static str]| [&["cancel", first_text, second_text], more].concat();
+    assert_eq!(stranger.run(&cancel(&["--chain-only", "--yes"])).code, 4);
+    assert_eq!(submitter.run(&cancel(&["--chain-only"])).code, 2, "nobody said yes");
+    assert_eq!(submitter.run(&cancel(&["--yes"])).code, 3, "there is no scheduler");
+    for id in [first, second] {
+        assert_eq!(local.state(id).await, OPEN, "none of that moved anything");
+    }
+
+    let sent = local.sent(Party::Submitter).await;
+    let before = local.balance(terms.submitter).await;
+    let arguments = [&["cancel"], &both[..], &[held_text, "--chain-only", "--yes", "--json"]];
+    let answer = submitter.run(&arguments.concat());
+    assert_eq!(answer.code, 4, "one is left");
+    assert_eq!(local.sent(Party::Submitter).await - sent, 1);
+    let value = answer.json();
+    assert_eq!(value["transactions"][0]["verb"], "cancel_many");
+    for job in value["jobs"].as_array().unwrap() {
+        if job["job"] == held_text {
+            let error = job["error"].as_str().unwrap();
+            assert!(error.contains("it can be taken from it"), "{error}");
+            assert_eq!(job["escrow"], "assigned");
+        } else {
+            assert_eq!((&job["escrow"], &job["error"]), (&json!("cancelled"), &Value::Null));
+        }
+    }
+    assert_eq!(local.state(held).await, ASSIGNED);
+    let gained = local.balance(terms.submitter).await - before;
+    let both = U256::from(terms.bounty.0 * 2);
+    assert!(gained < both && gained > both / U256::from(2), "two bounties less the gas");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_a_batch_left_out_says_why() {
+    let local = Local::start().await;
+    let (first, _) = local.open(1).await;
+    let (second, _) = local.open(2).await;
+    let (_, earlier) = local.open(3).await;
+    local.assign(&earlier).await;
+    // The scheduler's assignment gets into the block of the batch, and before it.
+    local.automine(false).await;
+    let submitter = local.cli(Party::Submitter);
+    let ids = [first.to_string(), second.to_string()];
+    let mut command =
+        submitter.command(&["cancel", &ids[0], &ids[1], "--chain-only", "--yes", "--json"]);
+    let child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    local.pending(1).await;
+    let market = local.market(Party::Scheduler);
+    let call = market.assign(second.0, Party::Node.address(), 1).gas(200_000);
+    let tip = 100_000_000_000;
+    let sent = call.max_priority_fee_per_gas(tip).max_fee_per_gas(2 * tip).send().await.unwrap();
+    local.pending(2).await;
+    local.automine(true).await;
+    local.advance(1).await;
+    assert!(sent.get_receipt().await.unwrap().status());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = |id: &str| {
+        let jobs = value["jobs"].as_array().unwrap();
+        jobs.iter().find(|job| job["job"] == id).unwrap()["error"].clone()
+    };
+    assert_eq!(error(&ids[0]), Value::Null);
+    assert_eq!(error(&ids[1]), "the job is assigned to a node, which does not allow this");
+    assert_eq!((local.state(first).await, local.state(second).await), (CANCELLED, ASSIGNED));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +236,7 @@ async fn recover_finds_everything_and_moves_what_is_due() {
     assert_eq!(looked["jobs"].as_array().unwrap().len(), 3);
     assert_eq!(ways(&job(&looked, &open)), [("cancel", true), ("refund", false)]);
     assert_eq!(ways(&job(&looked, &assigned)), [("lapse", false), ("refund", false)]);
-    assert_eq!(ways(&job(&looked, &published)), [("claim", false)]);
+    assert_eq!(ways(&job(&looked, &published)), [("dispute", true), ("claim", false)]);
     assert_eq!(
         serde_json::from_value::<gristmill_protocol::terms::Terms>(
             job(&looked, &open)["terms"].clone()

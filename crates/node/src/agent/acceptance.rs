@@ -2,8 +2,10 @@
 
 use gristmill_protocol::Address;
 use gristmill_protocol::api::{Assignment, Offer};
+use gristmill_protocol::money::Amount;
 use gristmill_protocol::signing::Domain;
 use gristmill_protocol::spec::{Resources, Runtime, parse_compute_capability};
+use gristmill_protocol::terms::Terms;
 
 /// What the provider has decided.
 #[derive(Clone, Debug)]
@@ -13,6 +15,7 @@ pub struct Rules {
     /// The node's own address.
     pub node: Address,
     pub schedulers: Vec<Address>,
+    /// Who may rule where money of the provider is at stake. Without a stake a trusted scheduler may rule too.
     pub arbiters: Vec<Address>,
     pub offer: Offer,
     /// How long an assignment may take until it is in a block.
@@ -39,14 +42,18 @@ pub fn check(rules: &Rules, assignment: &Assignment) -> Result<(), String> {
     if !rules.schedulers.contains(&terms.scheduler) {
         return Err(format!("the scheduler {} is not trusted by this provider", terms.scheduler));
     }
-    if !rules.arbiters.contains(&terms.arbiter) {
-        return Err(format!("the arbiter {} is not trusted by this provider", terms.arbiter));
-    }
+    check_arbiter(rules, terms)?;
     let offer = &rules.offer;
     if terms.token != offer.token {
         return Err(format!(
             "the job pays in the token {}, the offer asks for {}",
             terms.token, offer.token
+        ));
+    }
+    if terms.bond > offer.bond_max {
+        return Err(format!(
+            "the job asks for a bond of {}, this provider puts {} at stake at most",
+            terms.bond, offer.bond_max
         ));
     }
     let pay = terms.bounty.checked_sub(terms.fee).ok_or("the fee is more than the bounty")?;
@@ -67,6 +74,17 @@ pub fn check(rules: &Rules, assignment: &Assignment) -> Result<(), String> {
         return Err("wasm jobs cannot use a GPU on this node".into());
     }
     check_resources(&spec.resources, offer)
+}
+
+/// Where a bond is at stake, an arbiter decides whose it is: then only one that the provider has named will do.
+fn check_arbiter(rules: &Rules, terms: &Terms) -> Result<(), String> {
+    let at_stake = terms.bond != Amount::ZERO || terms.dispute_bond != Amount::ZERO;
+    let arbiter = terms.arbiter;
+    if rules.arbiters.contains(&arbiter) || (!at_stake && rules.schedulers.contains(&arbiter)) {
+        return Ok(());
+    }
+    let why = if at_stake { " with a bond" } else { "" };
+    Err(format!("the arbiter {arbiter} is not trusted{why} by this provider"))
 }
 
 fn check_resources(asked: &Resources, offer: &Offer) -> Result<(), String> {

@@ -13,6 +13,18 @@ pub struct Record {
     /// When the lease ends by the chain's clock, in unix seconds, as it was last seen.
     #[serde(default)]
     pub lease_end: Option<u64>,
+    /// The signature with which the bond of this attempt can be locked, once it was given.
+    #[serde(default)]
+    pub acceptance: Option<Acceptance>,
+}
+
+/// The node has signed that it takes a job with a bond. That cannot be taken back; it ends by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// By the chain's clock, in unix seconds.
+    pub expires: u64,
+    /// The scheduler has answered. Until then it is sent again and again.
+    pub is_answered: bool,
 }
 
 impl Record {

@@ -25,7 +25,7 @@ pub(crate) fn rules() -> Rules {
         domain: domain(),
         node: Address::repeat_byte(0x11),
         schedulers: vec![Address::repeat_byte(0x22)],
-        arbiters: vec![Address::repeat_byte(0x22)],
+        arbiters: vec![Address::repeat_byte(0x44)],
         offer: Offer {
             runtimes: vec![RuntimeKind::Wasm],
             cpu_millis: 2000,
@@ -77,7 +77,7 @@ pub(crate) fn assignment() -> Assignment {
 }
 
 pub(crate) fn record(phase: Phase) -> Record {
-    Record { assignment: assignment(), phase, lease_end: None }
+    Record { assignment: assignment(), phase, lease_end: None, acceptance: None }
 }
 
 pub(crate) fn signed(outcome: Outcome) -> Box<SignedReceipt> {

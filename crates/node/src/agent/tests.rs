@@ -261,3 +261,103 @@ fn what_the_provider_does_not_want_is_refused_with_the_reason() {
     forged.terms.bounty = Amount(5000);
     assert!(check(&rules(), &forged).unwrap_err().contains("hash"), "the id binds every term");
 }
+
+/// An offer of a provider that puts up to 40 at stake, and a job that asks for as much before an arbiter it trusts.
+fn bonded() -> (Rules, Record) {
+    let mut rules = rules();
+    rules.offer.bond_max = Amount(40);
+    let mut record = record(Phase::Accepted);
+    record.assignment.terms.bond = Amount(40);
+    record.assignment.terms.arbiter = rules.arbiters[0];
+    record.assignment.job_id = record.assignment.terms.id(&rules.domain);
+    (rules, record)
+}
+
+fn open() -> Seen {
+    Seen { state: EscrowState::Open, node: Address::ZERO, attempt: 1, ..mine() }
+}
+
+#[test]
+fn a_bond_is_put_at_stake_only_as_far_as_the_provider_says_and_before_an_arbiter_it_names() {
+    let (rules, record) = bonded();
+    assert_eq!(check(&rules, &record.assignment), Ok(()));
+    let refusal = |edit: &dyn Fn(&mut gristmill_protocol::terms::Terms)| {
+        let mut assignment = record.assignment.clone();
+        edit(&mut assignment.terms);
+        assignment.job_id = assignment.terms.id(&rules.domain);
+        check(&rules, &assignment).unwrap_err()
+    };
+    assert!(refusal(&|terms| terms.bond = Amount(41)).contains("bond of 41"));
+    // A scheduler that may rule where nothing is at stake may not where something is.
+    let scheduler = rules.schedulers[0];
+    assert!(refusal(&|terms| terms.arbiter = scheduler).contains("arbiter"));
+    let by_dispute_bond_alone = refusal(&|terms| {
+        terms.arbiter = scheduler;
+        terms.bond = Amount::ZERO;
+        terms.dispute_bond = Amount(1);
+    });
+    assert!(by_dispute_bond_alone.contains("arbiter"));
+    let no_stake = Rules { offer: super::samples::rules().offer, ..rules.clone() };
+    assert!(check(&no_stake, &record.assignment).unwrap_err().contains("puts 0 at stake"));
+}
+
+#[test]
+fn a_bonded_job_is_accepted_once_its_bounty_is_locked() {
+    let (rules, record) = bonded();
+    let step = |record: &Record, seen: Option<&Seen>| next(&rules, record, &situation(seen));
+    let not_open = Seen { state: EscrowState::None, attempt: 0, ..open() };
+    assert_eq!(step(&record, None), Step::Wait, "nothing is signed blindly");
+    assert_eq!(step(&record, Some(&not_open)), Step::Wait, "nor before the bounty is there");
+    let expires = NOW + rules.escrow_wait_ms / 1000;
+    assert_eq!(step(&record, Some(&open())), Step::Accept { expires });
+    let held_by_another = Seen { node: Address::repeat_byte(9), attempt: 1, ..mine() };
+    assert_eq!(step(&record, Some(&held_by_another)), Step::Accept { expires });
+    assert_eq!(step(&record, Some(&mine())), Step::Prepare);
+
+    let without = super::samples::record(Phase::Accepted);
+    assert_eq!(step(&without, Some(&open())), Step::Wait, "without a bond nothing is signed");
+    let late = Seen { now: DEADLINE - 60, ..open() };
+    assert!(matches!(step(&record, Some(&late)), Step::Release { .. }), "and nothing in vain");
+}
+
+#[test]
+fn an_acceptance_is_sent_until_it_is_answered_and_never_signed_anew() {
+    let (rules, mut record) = bonded();
+    record.acceptance = Some(Acceptance { expires: NOW + 60, is_answered: false });
+    let later = Seen { now: NOW + 30, ..open() };
+    let step = |record: &Record, seen: &Seen| next(&rules, record, &situation(Some(seen)));
+    assert_eq!(step(&record, &later), Step::Accept { expires: NOW + 60 });
+    record.acceptance = Some(Acceptance { expires: NOW + 60, is_answered: true });
+    assert_eq!(step(&record, &later), Step::Wait);
+    let expired = Seen { now: NOW + 61, ..open() };
+    assert_eq!(step(&record, &expired), Step::Wait, "a second one would double the risk");
+}
+
+#[test]
+fn a_node_stays_for_as_long_as_its_acceptance_could_still_lock_the_bond() {
+    let (rules, mut record) = bonded();
+    let stop = Stop {
+        job_id: record.assignment.job_id,
+        attempt: AttemptNumber(2),
+        reason: "cancelled".into(),
+        release: true,
+    };
+    let seen = Seen { now: NOW + 60, ..open() };
+    for is_answered in [false, true] {
+        record.acceptance = Some(Acceptance { expires: NOW + 60, is_answered });
+        let mut now = situation(Some(&seen));
+        now.stop = Some(&stop);
+        now.waited_ms = rules.escrow_wait_ms + 1;
+        assert_eq!(next(&rules, &record, &now), Step::Wait);
+        now.seen = None;
+        assert_eq!(next(&rules, &record, &now), Step::Wait, "without the chain nobody knows");
+        let assigned = mine();
+        now.seen = Some(&assigned);
+        assert!(matches!(next(&rules, &record, &now), Step::Release { .. }), "on chain it counts");
+        let expired = Seen { now: NOW + 61, ..open() };
+        now.seen = Some(&expired);
+        assert!(matches!(next(&rules, &record, &now), Step::Release { .. }));
+        now.stop = None;
+        assert!(matches!(next(&rules, &record, &now), Step::Release { .. }), "it never came");
+    }
+}

@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::log_upload;
-use crate::agent::{Activity, Ended, Phase, Record, Seen, SignedReceipt, Situation, Step, next};
+use crate::agent::{
+    Acceptance, Activity, Ended, Phase, Record, Seen, SignedReceipt, Situation, Step, next,
+};
 use crate::content::{FetchError, collect};
 use crate::runtime::{Finished, Resumed, RunError, Task};
 use crate::spool::{SharedSpool, Spool};
@@ -206,6 +208,7 @@ impl Pursuit {
             Step::Collect => self.collect(),
             Step::Report => self.report(),
             Step::Kill { reason } => self.stop_activity(&reason),
+            Step::Accept { expires } => self.accept(expires).await?,
             Step::Renew => {
                 let result =
                     self.context.chain.renew(&self.record.assignment.terms, &self.held).await;
@@ -237,6 +240,31 @@ impl Pursuit {
             }
         }
         Ok(false)
+    }
+
+    async fn accept(&mut self, expires: u64) -> Result<(), crate::journal::JournalError> {
+        // On disk before it is signed: the answer may get lost, and the acceptance counts all the same.
+        if self.record.acceptance.is_none() {
+            self.keep_acceptance(Acceptance { expires, is_answered: false })?;
+        }
+        let lease_token = self.record.assignment.lease_token;
+        match self.context.session.accept(&self.held, lease_token, expires).await {
+            Ok(()) => {
+                tracing::info!(job = %self.held.job_id, expires, "accepted the job with its bond");
+            }
+            Err(error) => {
+                tracing::warn!(job = %self.held.job_id, %error, "the scheduler did not take the acceptance");
+                if error.is_retryable() {
+                    return Ok(());
+                }
+            }
+        }
+        self.keep_acceptance(Acceptance { expires, is_answered: true })
+    }
+
+    fn keep_acceptance(&mut self, given: Acceptance) -> Result<(), crate::journal::JournalError> {
+        self.record.acceptance = Some(given);
+        self.context.journal().save(&self.record)
     }
 
     fn spoke(

@@ -51,7 +51,7 @@ impl Context {
             domain,
             node: key.id().0,
             schedulers: config.trust.schedulers.clone(),
-            arbiters: config.arbiters(),
+            arbiters: config.trust.arbiters.clone(),
             offer,
             escrow_wait_ms: config.chain.escrow_wait_seconds.saturating_mul(1000),
             publish_before_deadline_seconds: config.money.publish_before_deadline_seconds,

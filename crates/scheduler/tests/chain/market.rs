@@ -150,6 +150,7 @@ impl Market {
             store: Arc::clone(&store),
             turns: turns.clone(),
             clock: clock.clone(),
+            content: None,
             deployment: anvil.deployment.clone(),
             scheduler: anvil.scheduler.address(),
             finality_depth: FINALITY_DEPTH,

@@ -160,7 +160,7 @@ impl fmt::Display for Slot {
 /// Whether an intent whose transaction is final has left no trace in the events of an unfinished job.
 pub(super) fn is_without_effect(action: &IntentAction, entry: &Entry) -> bool {
     match *action {
-        // Its trace is that the job is there.
+        // That there is an entry says that it was opened.
         IntentAction::Open | IntentAction::OpenAndAssign { .. } => false,
         IntentAction::Assign { attempt, .. } | IntentAction::CallIn { attempt, .. } => {
             entry.attempt < attempt

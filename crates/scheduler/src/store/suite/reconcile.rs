@@ -197,8 +197,9 @@ fn what_was_accepted_by_force_stops_nothing_again(store: Arc<dyn Store>) {
     assert_eq!(stop(vec![difference("a")]), []);
     assert_eq!(read(&store, |rows| rows.payout_stop()), None);
     let other = Difference { kind: DifferenceKind::Contract, ..difference("a") };
-    assert_eq!(stop(vec![difference("a"), other.clone()]), [other.clone()]);
-    assert_eq!(read(&store, |rows| rows.differences()), [other]);
+    let expected = vec![other.clone()];
+    assert_eq!(stop(vec![difference("a"), other]), expected);
+    assert_eq!(read(&store, |rows| rows.differences()), expected);
 }
 
 fn differences_of_one_stop_have_an_end(store: Arc<dyn Store>) {
