@@ -76,8 +76,7 @@ contract JobMarket is Nodes {
         bool[] calldata flags
     ) external payable {
         if (openings.length == 0) revert EmptyBatch();
-        address submitter = openings[0].terms.submitter;
-        address token = openings[0].terms.token;
+        (address submitter, address token) = (openings[0].terms.submitter, openings[0].terms.token);
         bytes32[] memory ids = new bytes32[](openings.length);
         for (uint256 i; i < ids.length; ++i) {
             Terms calldata t = openings[i].terms;
@@ -91,19 +90,7 @@ contract JobMarket is Nodes {
                 revert NotInOrder(order.root);
             }
         }
-
-        (uint256 held, uint256 left) = (_balances[submitter][token], _balances[submitter][token]);
-        for (uint256 i; i < ids.length; ++i) {
-            Terms calldata t = openings[i].terms;
-            bytes memory error = left < t.bounty && _jobs[ids[i]].state() == State.None
-                ? _insufficientBalance(submitter, token, left, t.bounty)
-                : _tryOpen(ids[i], t, openings[i].node);
-            if (error.length == 0) left -= t.bounty;
-            else emit Skipped(ids[i], error);
-        }
-        if (left == held) return;
-        _balances[submitter][token] = left;
-        emit Debited(submitter, token, held - left);
+        _openAll(submitter, token, openings, ids);
     }
 
     /// @inheritdoc IJobMarket
@@ -372,9 +359,8 @@ contract JobMarket is Nodes {
         returns (bytes memory)
     {
         (uint256 type_, uint256 node_) = (uint256(RESULT_TYPEHASH), uint160(s.party()));
-        bytes32 structHash =
-            EfficientHashLib.hash(type_, uint256(id), s.attempt(), node_, uint256(receiptHash));
-        return _checkSignature(s.party(), structHash, signature);
+        bytes32 hash = EfficientHashLib.hash(type_, uint256(id), s.attempt(), node_, uint256(receiptHash));
+        return _checkSignature(s.party(), hash, signature);
     }
 
     function _checkOrder(address submitter, Order calldata order, bytes calldata signature) private view {
@@ -393,6 +379,21 @@ contract JobMarket is Nodes {
         if (msg.sender != t.submitter) revert NotSubmitter(msg.sender, t.submitter);
         id = t.id(DEPLOYMENT_DOMAIN);
         _raise(_tryOpen(id, t, address(0)));
+    }
+
+    function _openAll(address owner, address token, Opening[] calldata items, bytes32[] memory ids) private {
+        (uint256 held, uint256 left) = (_balances[owner][token], _balances[owner][token]);
+        for (uint256 i; i < ids.length; ++i) {
+            Terms calldata t = items[i].terms;
+            bytes memory error = left < t.bounty && _jobs[ids[i]].state() == State.None
+                ? _insufficientBalance(owner, token, left, t.bounty)
+                : _tryOpen(ids[i], t, items[i].node);
+            if (error.length == 0) left -= t.bounty;
+            else emit Skipped(ids[i], error);
+        }
+        if (left == held) return;
+        _balances[owner][token] = left;
+        emit Debited(owner, token, held - left);
     }
 
     /// @dev Taking the bounty is the caller's business. A node that cannot have the job leaves it open.

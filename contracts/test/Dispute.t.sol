@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
 import {Steps} from "./Steps.sol";
-import {FeeOnTransferToken} from "./mocks/HostileTokens.sol";
+import {FeeOnTransferToken, SilentToken} from "./mocks/HostileTokens.sol";
 
 /// @notice `dispute`, `rule`, and `claim` where the arbiter stays silent: who may act until when, and where every wei
 /// goes.
@@ -147,7 +147,8 @@ contract DisputeTest is Steps {
     }
 
     function test_disputeBond_inTokens() public {
-        _tokenJob(address(token));
+        t.token = address(token);
+        _stake(PROVIDER, address(token), STAKE, STAKE);
         _hold();
         vm.deal(SUBMITTER, 1);
         _disputeWithFails(1, _wrongValue(1, 0));
@@ -167,10 +168,20 @@ contract DisputeTest is Steps {
         _assertInMarket(address(token), BOND - HALF, STAKE - BOND, 0, 0);
     }
 
+    function test_disputeBond_inATokenThatReturnsNothing() public {
+        address silent = address(new SilentToken());
+        (t.token, t.bond) = (silent, 0);
+        id = _openAndAssign(t);
+        _settle(t, NODE_KEY, 1);
+        _dispute(t, SUBMITTER);
+        _assertBalances(silent, 0, 0, 0, BOUNTY + DISPUTE_BOND);
+        _rule(t, IJobMarket.Ruling.Refund);
+        _assertBalances(silent, BOUNTY + DISPUTE_BOND, 0, 0, 0);
+    }
+
     function test_disputeBond_inATokenThatKeepsAShare() public {
         FeeOnTransferToken greedy = new FeeOnTransferToken();
-        _tokenJob(address(greedy));
-        (t.bounty, t.fee, t.bond) = (99, 0, 0);
+        (t.token, t.bounty, t.fee, t.bond) = (address(greedy), 99, 0, 0);
         // Too little to keep a share of.
         _openAndAssign(t);
         _settle(t, NODE_KEY, 1);
@@ -585,11 +596,6 @@ contract DisputeTest is Steps {
     function _disputed() private {
         _hold();
         _dispute(t, t.submitter);
-    }
-
-    function _tokenJob(address token_) private {
-        t.token = token_;
-        if (token_ == address(token)) _stake(PROVIDER, token_, STAKE, STAKE);
     }
 
     function _disputeFails(address by, bytes memory error_) private {

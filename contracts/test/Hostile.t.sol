@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ReentrancyGuard} from "solady/utils/ReentrancyGuard.sol";
+
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
-import {Base} from "./Base.sol";
+import {Steps} from "./Steps.sol";
 import {MoodyWallet} from "./mocks/HostileReceivers.sol";
 import {
     FalseToken,
@@ -15,7 +17,7 @@ import {
 
 /// @notice Receivers and tokens that revert, burn gas, lie or re-enter block nobody else and gain nothing; what
 /// could not be pushed can be withdrawn.
-contract HostileTest is Base {
+contract HostileTest is Steps {
     uint256 private constant WALLET_NODE_KEY = 0xD0DE;
 
     MoodyWallet private wallet;
@@ -90,8 +92,42 @@ contract HostileTest is Base {
         _assign(t, vm.addr(WALLET_NODE_KEY), 1);
         _settle(t, WALLET_NODE_KEY, 1);
         vm.warp(START + t.holdSeconds + 1);
-        vm.expectPartialRevert(IJobMarket.InsufficientGas.selector);
-        market.claim{gas: 80_000}(t);
+        // What the push may use, what the call may not forward of it (EIP-150), and the way there.
+        _starves(t, 80_000, 50_000 * uint256(64) / 63 + 15_000);
+
+        t = _tokenTerms(address(token));
+        t.holdSeconds = 2 hours;
+        t.deadline = _now() + 1 days;
+        _openAndAssign(t);
+        _settle(t, NODE_KEY, 1);
+        vm.warp(_now() + t.holdSeconds + 1);
+        _starves(t, 180_000, 150_000 * uint256(64) / 63 + 15_000);
+    }
+
+    /// @dev Where no code runs at the receivers there is nothing to starve, and nothing extra to bring.
+    function test_pushesToKeysNeedNoGasToSpare() public {
+        (IJobMarket.Terms memory t, bytes32 id) = _openAndHold();
+        vm.deal(PROVIDER, 1);
+        vm.deal(SCHEDULER, 1);
+        vm.warp(START + t.holdSeconds + 1);
+        market.claim{gas: 60_000}(t);
+        _assertState(id, IJobMarket.State.Paid);
+        vm.assertEq(PROVIDER.balance, BOUNTY - FEE + 1, "paid");
+        vm.assertEq(SCHEDULER.balance, FEE + 1, "paid");
+    }
+
+    function _starves(IJobMarket.Terms memory t, uint256 gas, uint256 required) private {
+        (bool ok, bytes memory answer) = address(market).call{gas: gas}(abi.encodeCall(IJobMarket.claim, (t)));
+        vm.assertFalse(ok, "went through");
+        uint256 available;
+        assembly ("memory-safe") {
+            available := mload(add(answer, 0x24))
+        }
+        vm.assertEq(
+            answer, abi.encodeWithSelector(IJobMarket.InsufficientGas.selector, available, required), "reason"
+        );
+        vm.assertLe(available + 1, required, "there was less than it takes");
+        _assertState(_id(t), IJobMarket.State.Held);
     }
 
     /// @dev From inside a payment every verb behaves as after it: the job has ended and nothing can be had twice.
@@ -122,6 +158,49 @@ contract HostileTest is Base {
             vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
         }
         vm.assertEq(wallet.reentered(), 0, "a verb went through");
+    }
+
+    function test_reenteringAsTheSubmitterGainsNothing() public {
+        _openAndAssign(_terms());
+        wallet.setMood(MoodyWallet.Mood.Reenter);
+        IJobMarket.Terms memory t = _terms();
+        t.submitter = address(wallet);
+        for (uint256 i; i < 5; ++i) {
+            t.salt = bytes32(i);
+            vm.deal(address(this), BOUNTY);
+            wallet.act{value: BOUNTY}(abi.encodeCall(IJobMarket.open, (t)));
+            _reenterWith(
+                [
+                    abi.encodeCall(IJobMarket.cancel, (t)),
+                    abi.encodeCall(IJobMarket.open, (t)),
+                    abi.encodeCall(IJobMarket.refund, (t)),
+                    abi.encodeCall(IJobMarket.dispute, (t)),
+                    abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(wallet), 1))
+                ][i]
+            );
+            wallet.act(abi.encodeCall(IJobMarket.cancel, (t)));
+            vm.assertEq(address(wallet).balance, (i + 1) * uint256(BOUNTY), "returned once");
+            vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
+        }
+        vm.assertEq(wallet.reentered(), 0, "a verb went through");
+    }
+
+    /// @dev Even an arbiter that is the provider as well rules once.
+    function test_reenteringAsTheArbiterGainsNothing() public {
+        _openAndAssign(_terms());
+        IJobMarket.Terms memory t = _heldTerms();
+        (t.arbiter, t.disputeBond) = (address(wallet), DISPUTE_BOND);
+        bytes32 id = _open(t);
+        _assign(t, vm.addr(WALLET_NODE_KEY), 1);
+        _settle(t, WALLET_NODE_KEY, 1);
+        _dispute(t, SUBMITTER);
+        _reenterWith(abi.encodeCall(IJobMarket.rule, (t, IJobMarket.Ruling.Pay)));
+        wallet.setMood(MoodyWallet.Mood.Reenter);
+        wallet.act(abi.encodeCall(IJobMarket.rule, (t, IJobMarket.Ruling.Pay)));
+        vm.assertEq(wallet.reentered(), 0, "ruled twice");
+        _assertState(id, IJobMarket.State.Paid);
+        vm.assertEq(address(wallet).balance, BOUNTY - FEE + DISPUTE_BOND, "paid once");
+        vm.assertEq(address(market).balance, BOUNTY, "the other job's bounty");
     }
 
     /// @dev The guard is on deposits of tokens only, so a receiver may use the market like anybody else.
@@ -331,24 +410,74 @@ contract HostileTest is Base {
         vm.assertEq(market.balance(PROVIDER, address(token)), BOUNTY - FEE, "balance");
     }
 
+    /// @dev Else the inner deposit's money would be seen by both.
     function test_oneDepositIsNotCountedTwice() public {
-        HookToken hooked = new HookToken();
-        HookDepositor depositor = new HookDepositor(market);
-        hooked.mint(address(depositor), BOUNTY);
-        IJobMarket.Terms memory outer = _tokenTerms(address(hooked));
-        outer.submitter = address(depositor);
-        IJobMarket.Terms memory inner = abi.decode(abi.encode(outer), (IJobMarket.Terms));
-        inner.salt = keccak256("inner");
+        (HookToken hooked, HookDepositor depositor) = _hooked(BOUNTY);
+        IJobMarket.Terms memory t = _tokenTerms(address(hooked));
+        t.submitter = address(depositor);
+        bytes[2] memory outer = [
+            abi.encodeCall(IJobMarket.deposit, (address(hooked), BOUNTY)),
+            abi.encodeCall(IJobMarket.open, (t))
+        ];
+        t.salt = keccak256("inner");
+        bytes[2] memory inner = [
+            abi.encodeCall(IJobMarket.deposit, (address(hooked), BOUNTY)),
+            abi.encodeCall(IJobMarket.open, (t))
+        ];
+        t.salt = _terms().salt;
+        for (uint256 i; i < 4; ++i) {
+            uint256 snapshot = vm.snapshotState();
+            depositor.act(outer[i / 2], inner[i % 2]);
+            vm.assertFalse(depositor.innerOk(), "counted twice");
+            vm.assertEq(
+                depositor.innerAnswer(),
+                abi.encodeWithSelector(ReentrancyGuard.Reentrancy.selector),
+                "the inner deposit's reason"
+            );
+            bool opened = i / 2 == 1;
+            _assertState(_id(t), opened ? IJobMarket.State.Open : IJobMarket.State.None);
+            vm.assertEq(market.balance(address(depositor), address(hooked)), opened ? 0 : BOUNTY, "balance");
+            vm.assertEq(hooked.balanceOf(address(market)), BOUNTY, "escrow");
+            vm.revertToState(snapshot);
+        }
+    }
 
-        // The inner deposit is refused, which fails the token's transfer, which fails the outer deposit.
-        vm.expectPartialRevert(IJobMarket.TransferFromFailed.selector);
-        depositor.open(outer, inner);
+    /// @dev The balance is there before the money is, but whoever takes it out meanwhile has brought nothing.
+    function test_depositsCannotBeWithdrawnBeforeTheyArrive() public {
+        (HookToken hooked, HookDepositor depositor) = _hooked(BOUNTY);
+        _deposit(STRANGER, address(hooked), BOUNTY);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobMarket.TokenAmountMismatch.selector, hooked, 0, uint256(BOUNTY))
+        );
+        depositor.act(
+            abi.encodeCall(IJobMarket.deposit, (address(hooked), BOUNTY)),
+            abi.encodeCall(IJobMarket.withdraw, (address(hooked), address(depositor), BOUNTY))
+        );
+        vm.assertEq(market.balance(address(depositor), address(hooked)), 0, "nothing deposited");
+        vm.assertEq(hooked.balanceOf(address(depositor)), BOUNTY, "nothing won");
+        vm.assertEq(hooked.balanceOf(address(market)), BOUNTY, "the stranger's deposit");
+    }
 
-        _assertState(_id(outer), IJobMarket.State.None);
-        _assertState(_id(inner), IJobMarket.State.None);
+    function test_bountiesCannotBeCancelledBeforeTheyArrive() public {
+        (HookToken hooked, HookDepositor depositor) = _hooked(BOUNTY);
+        _deposit(STRANGER, address(hooked), BOUNTY);
+        IJobMarket.Terms memory t = _tokenTerms(address(hooked));
+        t.submitter = address(depositor);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobMarket.TokenAmountMismatch.selector, hooked, 0, uint256(BOUNTY))
+        );
+        depositor.act(abi.encodeCall(IJobMarket.open, (t)), abi.encodeCall(IJobMarket.cancel, (t)));
+        _assertState(_id(t), IJobMarket.State.None);
+        vm.assertEq(hooked.balanceOf(address(market)), BOUNTY, "the stranger's deposit");
     }
 
     /* STEPS */
+
+    function _hooked(uint256 amount) private returns (HookToken hooked, HookDepositor depositor) {
+        hooked = new HookToken();
+        depositor = new HookDepositor(market);
+        hooked.mint(address(depositor), amount);
+    }
 
     function _reenterWith(bytes memory data) private {
         address holder = vm.addr(0xDA7A);

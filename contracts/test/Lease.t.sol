@@ -138,6 +138,25 @@ contract LeaseTest is Base {
         _assertBalances(NATIVE, BOUNTY, 0, 0, 0);
     }
 
+    /// @dev Whoever takes a job over gives its terms, because they say when the lease ended.
+    function test_assign_byIdOfOpenJobsOnly() public {
+        IJobMarket.Terms memory t = _terms();
+        bytes32 id = _openAndAssign(t);
+        _assignFails(t, OTHER_NODE, 2, _wrongState(id, IJobMarket.State.Assigned));
+        vm.warp(START + t.leaseSeconds + 1);
+        _assignFails(t, OTHER_NODE, 2, _wrongState(id, IJobMarket.State.Assigned));
+        _assertJob(id, IJobMarket.State.Assigned, NODE, START, START, 1, 0);
+    }
+
+    function test_assignWithTerms_anOpenJob() public {
+        IJobMarket.Terms memory t = _terms();
+        bytes32 id = _open(t);
+        vm.expectEmit(address(market));
+        emit IJobMarket.Assigned(id, NODE, PROVIDER, 1);
+        _assignWithTerms(t, NODE_KEY, 1);
+        _assertJob(id, IJobMarket.State.Assigned, NODE, START, START, 1, 0);
+    }
+
     /* CALL IN */
 
     function test_callIn_shortensTheLease() public {
@@ -333,6 +352,45 @@ contract LeaseTest is Base {
 
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.BadSignature.selector, NODE, address(0)));
         market.renew(t, START + 5, _noSignature());
+    }
+
+    /// @dev What a node signed for another chain, another contract or in another sense extends nothing and gives nothing
+    /// back.
+    function test_renewAndRelease_refuseSignaturesMadeForElsewhere() public {
+        IJobMarket.Terms memory t = _terms();
+        bytes32 id = _openAndAssign(t);
+        vm.warp(START + 10);
+        bytes32 home = domain;
+        bytes32[2] memory elsewhere =
+            [_domain(block.chainid + 1, address(market)), _domain(block.chainid, address(token))];
+        for (uint256 i; i < elsewhere.length; ++i) {
+            domain = elsewhere[i];
+            IJobMarket.Signature memory renewal = _signRenew(NODE_KEY, id, 1, START + 5);
+            IJobMarket.Signature memory handover = _signRelease(NODE_KEY, id, 1);
+            domain = home;
+            _signatureFails(t, id, START + 5, renewal, handover);
+        }
+        _signatureFails(
+            t, id, START + 5, _signAccept(NODE_KEY, id, 1, START + 5), _signRenew(NODE_KEY, id, 1, START + 5)
+        );
+        _assertJob(id, IJobMarket.State.Assigned, NODE, START, START, 1, 0);
+    }
+
+    function _signatureFails(
+        IJobMarket.Terms memory t,
+        bytes32 id,
+        uint40 issuedAt,
+        IJobMarket.Signature memory renewal,
+        IJobMarket.Signature memory handover
+    ) private {
+        bytes32 typeHash = keccak256("Renew(bytes32 jobId,uint16 attempt,uint40 issuedAt)");
+        vm.expectRevert(
+            _badSignature(NODE, keccak256(abi.encode(typeHash, id, uint16(1), issuedAt)), renewal)
+        );
+        market.renew(t, issuedAt, renewal);
+        typeHash = keccak256("Release(bytes32 jobId,uint16 attempt)");
+        vm.expectRevert(_badSignature(NODE, keccak256(abi.encode(typeHash, id, uint16(1))), handover));
+        market.release(t, handover);
     }
 
     function test_renew_refusesEveryOtherState() public {

@@ -43,6 +43,19 @@ contract NodesTest is Base {
         _assertNode(NEW, address(0), false);
     }
 
+    function test_enroll_refusesConsentForAnotherChainOrContract() public {
+        bytes32 home = domain;
+        domain = _domain(block.chainid + 1, address(market));
+        IJobMarket.Signature memory s = _signEnroll(NEW_KEY, PROVIDER, START);
+        domain = home;
+        _enrollFails(PROVIDER, START, s);
+        domain = _domain(block.chainid, address(token));
+        s = _signEnroll(NEW_KEY, PROVIDER, START);
+        domain = home;
+        _enrollFails(PROVIDER, START, s);
+        _assertNode(NEW, address(0), false);
+    }
+
     /// @dev A signature that recovers to nobody must not enroll the zero address.
     function test_enroll_refusesTheZeroAddress() public {
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.BadSignature.selector, address(0), address(0)));
@@ -128,7 +141,8 @@ contract NodesTest is Base {
     }
 
     function _enrollFails(address caller, uint40 expires, IJobMarket.Signature memory s) private {
-        vm.expectPartialRevert(IJobMarket.BadSignature.selector);
+        bytes32 typeHash = keccak256("Enroll(address node,address provider,uint40 expires)");
+        vm.expectRevert(_badSignature(NEW, keccak256(abi.encode(typeHash, NEW, caller, expires)), s));
         vm.prank(caller);
         market.enroll(NEW, expires, s);
     }

@@ -454,7 +454,7 @@ contract OpenTest is Base {
     /// @dev The submitter's own field is read to know who may open, so there the call fails without a reason.
     function _strayBitFails(IJobMarket.Terms memory t, uint256 field, uint256 bit) private {
         bytes memory data = abi.encodeCall(IJobMarket.open, (t));
-        data[4 + 32 * field + 31 - bit / 8] |= bytes1(uint8(1 << (bit % 8)));
+        data[4 + 32 * field + 31 - bit / 8] |= bytes1(0x01) << (bit % 8);
         vm.prank(SUBMITTER);
         (bool ok, bytes memory answer) = address(market).call{value: BOUNTY}(data);
         vm.assertFalse(ok, "opened");

@@ -53,7 +53,7 @@ contract VectorsTest is Base {
             vm.assertEq(recovered, vm.parseJsonAddress(json, _at("signatures", i, ".signer")), name);
             seen |= 2 ** _kind(name);
         }
-        vm.assertEq(seen, 31, "a type without a vector");
+        vm.assertEq(seen, 63, "a type without a vector");
     }
 
     /// @dev The contract takes the vectors' own signatures, as they are: enrolled by one, renewed and released by two.
@@ -82,18 +82,156 @@ contract VectorsTest is Base {
         _assertState(id, IJobMarket.State.Published);
     }
 
-    /// @dev The job of the signed vectors, a minute before its renewal, in the attempt that they are about.
-    function _assigned() private returns (IJobMarket.Terms memory t, bytes32 id) {
-        vm.warp(_uintOf(_signature("Renew"), ".message.issuedAt") - 60);
+    /* ORDERS */
+
+    function test_orders() public view {
+        uint256 count;
+        for (; vm.keyExistsJson(json, _at("orders", count, "")); ++count) {
+            bytes32[] memory ids = _orderedIds(count);
+            IJobMarket.Order memory order = _orderOf(count);
+            vm.assertEq(_rootOf(ids), order.root, "root");
+            bytes32 typeHash = keccak256("Order(bytes32 root,uint32 epoch,uint40 expires)");
+            bytes32 digest = _digest(keccak256(abi.encode(typeHash, order.root, order.epoch, order.expires)));
+            vm.assertEq(digest, _bytes32Of(_at("orders", count, ""), ".digest"), "digest");
+        }
+        vm.assertLe(2, count, "no vectors");
+    }
+
+    /// @dev The contract opens each part of each order with the vectors' own proof and signature, in both forms.
+    function test_contractTakesTheOrders() public {
+        for (uint256 i; vm.keyExistsJson(json, _at("orders", i, "")); ++i) {
+            string memory path = _at("orders", i, "");
+            address submitter = _addressOf(path, ".signer");
+            IJobMarket.Opening[] memory all = _openingsOf(i);
+            vm.assertEq(all[0].terms.submitter, submitter, "the submitter signed");
+            uint256 bounty = all.length * all[0].terms.bounty;
+            vm.deal(submitter, bounty);
+            vm.prank(submitter);
+            market.deposit{value: bounty}(NATIVE, bounty);
+            vm.warp(_orderOf(i).expires);
+
+            uint256 part;
+            for (; vm.keyExistsJson(json, _part(i, part, "")); ++part) {
+                uint256 snapshot = vm.snapshotState();
+                _opens(i, all, part, ".signature");
+                vm.revertToState(snapshot);
+                _opens(i, all, part, ".compactSignature");
+                vm.revertToState(snapshot);
+            }
+            vm.assertLe(all.length == 1 ? 0 : 3, part, "no parts");
+        }
+    }
+
+    function _opens(uint256 i, IJobMarket.Opening[] memory all, uint256 part, string memory signature)
+        private
+    {
+        uint256[] memory positions = vm.parseJsonUintArray(json, _part(i, part, ".positions"));
+        IJobMarket.Opening[] memory some = new IJobMarket.Opening[](positions.length);
+        for (uint256 k; k < positions.length; ++k) {
+            some[k] = all[positions[k]];
+        }
+        vm.prank(STRANGER);
+        market.openMany(
+            some,
+            _orderOf(i),
+            vm.parseJsonBytes(json, _at("orders", i, signature)),
+            vm.parseJsonBytes32Array(json, _part(i, part, ".proof")),
+            vm.parseJsonBoolArray(json, _part(i, part, ".flags"))
+        );
+        for (uint256 k; k < some.length; ++k) {
+            _assertState(_id(some[k].terms), IJobMarket.State.Open);
+        }
+    }
+
+    /// @dev Pairs are taken from the last leaf on: the other way to lay the tree into an array than `_tree`.
+    function _rootOf(bytes32[] memory leaves) private pure returns (bytes32) {
+        bytes32[] memory heap = new bytes32[](2 * leaves.length - 1);
+        for (uint256 i; i < leaves.length; ++i) {
+            heap[heap.length - 1 - i] = leaves[i];
+        }
+        for (uint256 i = leaves.length - 1; i > 0; --i) {
+            (bytes32 a, bytes32 b) = (heap[2 * i - 1], heap[2 * i]);
+            heap[i - 1] = a < b ? keccak256(abi.encode(a, b)) : keccak256(abi.encode(b, a));
+        }
+        return heap[0];
+    }
+
+    function _part(uint256 i, uint256 part, string memory rest) private pure returns (string memory) {
+        return _at("orders", i, string.concat(".parts[", vm.toString(part), "]", rest));
+    }
+
+    function _orderOf(uint256 i) private view returns (IJobMarket.Order memory) {
+        string memory path = _at("orders", i, ".order");
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return IJobMarket.Order(
+            _bytes32Of(path, ".root"), uint32(_uintOf(path, ".epoch")), uint40(_uintOf(path, ".expires"))
+        );
+    }
+
+    function _openingsOf(uint256 i) private view returns (IJobMarket.Opening[] memory openings) {
+        uint256 count;
+        while (vm.keyExistsJson(json, _job(i, count, ""))) ++count;
+        openings = new IJobMarket.Opening[](count);
+        for (uint256 k; k < count; ++k) {
+            openings[k].terms = _vectorTerms(_at("orders", i, ".terms"));
+            openings[k].terms.salt = vm.parseJsonBytes32(json, _job(i, k, ".salt"));
+        }
+    }
+
+    function _orderedIds(uint256 i) private view returns (bytes32[] memory ids) {
+        IJobMarket.Opening[] memory openings = _openingsOf(i);
+        ids = new bytes32[](openings.length);
+        for (uint256 k; k < ids.length; ++k) {
+            ids[k] = _id(openings[k].terms);
+            vm.assertEq(ids[k], vm.parseJsonBytes32(json, _job(i, k, ".jobId")), "job id");
+        }
+    }
+
+    function _job(uint256 i, uint256 job, string memory rest) private pure returns (string memory) {
+        return _at("orders", i, string.concat(".jobs[", vm.toString(job), "]", rest));
+    }
+
+    /// @dev The vectors' acceptance locks a bond, and one that is changed does not.
+    function test_contractTakesTheAcceptance() public {
+        vm.warp(_uintOf(_signature("Accept"), ".message.expires"));
+        (address node, address provider) = _enrolled();
+        string memory accept = _signature("Accept");
+        IJobMarket.Terms memory t = _termsOf(_bytes32Of(accept, ".message.jobId"));
+        _open(t);
+        vm.deal(provider, t.bond);
+        vm.prank(provider);
+        market.deposit{value: t.bond}(t.token, t.bond);
+        vm.prank(provider);
+        market.approveScheduler(t.scheduler, t.token, t.bond);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        IJobMarket.Assignment memory a =
+            IJobMarket.Assignment(t, node, 1, uint40(block.timestamp), _signatureOf(accept));
+        a.expires += 1;
+        vm.expectPartialRevert(IJobMarket.BadSignature.selector);
+        vm.prank(t.scheduler);
+        market.assignWithTerms(a);
+        a.expires -= 1;
+        vm.prank(t.scheduler);
+        market.assignWithTerms(a);
+        _assertState(_id(t), IJobMarket.State.Assigned);
+        vm.assertEq(market.balance(provider, t.token), 0, "locked");
+    }
+
+    function _enrolled() private returns (address node, address provider) {
         string memory enroll = _signature("Enroll");
-        address node = _addressOf(enroll, ".message.node");
-        address provider = _addressOf(enroll, ".message.provider");
+        node = _addressOf(enroll, ".message.node");
+        provider = _addressOf(enroll, ".message.provider");
         // forge-lint: disable-next-line(unsafe-typecast)
         uint40 expires = uint40(_uintOf(enroll, ".message.expires"));
         IJobMarket.Signature memory s = _signatureOf(enroll);
         vm.prank(provider);
         market.enroll(node, expires, s);
+    }
 
+    /// @dev The job of the signed vectors, a minute before its renewal, in the attempt that they are about.
+    function _assigned() private returns (IJobMarket.Terms memory t, bytes32 id) {
+        vm.warp(_uintOf(_signature("Renew"), ".message.issuedAt") - 60);
+        (address node, address provider) = _enrolled();
         string memory result = _signature("Result");
         id = _bytes32Of(result, ".message.jobId");
         t = _termsOf(id);
@@ -143,6 +281,7 @@ contract VectorsTest is Base {
         if (h == keccak256("Renew")) return 2;
         if (h == keccak256("Release")) return 3;
         if (h == keccak256("Enroll")) return 4;
+        if (h == keccak256("Accept")) return 5;
         revert(string.concat("unknown type of message: ", name));
     }
 
@@ -182,6 +321,10 @@ contract VectorsTest is Base {
         if (kind == 2) {
             bytes32 typeHash = keccak256("Renew(bytes32 jobId,uint16 attempt,uint40 issuedAt)");
             return keccak256(abi.encode(typeHash, id, attempt, _uintOf(message, ".issuedAt")));
+        }
+        if (kind == 5) {
+            bytes32 typeHash = keccak256("Accept(bytes32 jobId,uint16 attempt,uint40 expires)");
+            return keccak256(abi.encode(typeHash, id, attempt, _uintOf(message, ".expires")));
         }
         if (kind == 3) {
             return keccak256(abi.encode(keccak256("Release(bytes32 jobId,uint16 attempt)"), id, attempt));

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -71,6 +72,20 @@ impl Market {
         lifetime: Lifetime,
     ) -> Result<Self> {
         let chain = Chain::start(folder, free_port()?, lifetime).await?;
+        Self::start_on(folder, chain, settings, with_engine, lifetime).await
+    }
+
+    /// As [`Self::start`], on a chain that was started before.
+    ///
+    /// # Errors
+    /// Where a part does not start.
+    pub async fn start_on(
+        folder: &Path,
+        chain: Chain,
+        settings: Settings,
+        with_engine: bool,
+        lifetime: Lifetime,
+    ) -> Result<Self> {
         let engine = if with_engine {
             Some(Engine::start(folder, free_port()?, lifetime).await?)
         } else {
@@ -181,7 +196,7 @@ impl Market {
 
     /// The provider's wallet enrolls the node on chain, with the node's own consent, and approves the scheduler.
     async fn enroll(&self, provider: Party, folder: &Path) -> Result<()> {
-        let output = std::process::Command::new(binary("gristmill-node")?)
+        let output = Command::new(binary("gristmill-node")?)
             .arg("--config")
             .arg(folder.join("config.toml"))
             .args(["enroll-message", "--provider", &provider.address().to_string()])
@@ -293,6 +308,26 @@ impl Scheduler {
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    #[must_use]
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.join("config.toml")
+    }
+
+    /// Runs `gristmill-scheduler reconcile` beside it.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub async fn reconcile(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(binary("gristmill-scheduler")?);
+        command
+            .arg("reconcile")
+            .args(arguments)
+            .env("GRISTMILL_SCHEDULER_CONFIG", self.config_path())
+            .env("GRISTMILL_SCHEDULER_KEYSTORE_PASSWORD", PASSWORD);
+        let run = move || command.output().context("run gristmill-scheduler");
+        tokio::task::spawn_blocking(run).await?
     }
 
     async fn wait_until_ready(&mut self) -> Result<()> {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use alloy::primitives::U256;
+use alloy::signers::SignerSync;
 use gristmill_e2e::chain::{Chain, refusal};
 use gristmill_e2e::cli::Cli;
 use gristmill_e2e::guest::Guest;
@@ -282,4 +283,77 @@ async fn a_node_publishes_and_claims_when_its_scheduler_is_gone() {
     assert!(spent < bounty, "the fee of a scheduler that did nothing came back");
     // It is told to stop while the scheduler is still gone, and does.
     assert!(node.process.stop().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_lost_its_database_finds_every_open_job_again() {
+    let (_folder, mut market) = market(false).await;
+    let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
+    let cli = market.cli(Party::Submitter).unwrap();
+    // One has ended before the loss; the others wait for a node, and one of them for its spec as well.
+    let ended = submit(&cli, &["--wasm", &wasm], &["touch"]).await;
+    let answer = cli.call(&["cancel", &ended.to_string(), "--yes"]).await.unwrap();
+    assert_eq!(answer.code(), 0, "{}", answer.stderr);
+    market.wait_for_state(ended, &[JobState::Refunded], SOON).await.unwrap();
+    let waiting = [
+        submit(&cli, &["--wasm", &wasm], &["sleep", "1"]).await,
+        submit(&cli, &["--wasm", &wasm], &["sleep", "2"]).await,
+    ];
+    let unknown = submit(&cli, &["--wasm", &wasm], &["sleep", "3"]).await;
+    let client = market.client().unwrap();
+    let spec_hash = client.job(unknown).await.unwrap().terms.spec_hash;
+    let spec = client.spec(spec_hash).await.unwrap();
+    market.wait_for_state(unknown, &[JobState::Queued], SOON).await.unwrap();
+
+    market.scheduler.process.kill_hard().unwrap();
+    let data = market.scheduler.data_dir();
+    for name in ["scheduler.sqlite3", "scheduler.sqlite3-wal", "scheduler.sqlite3-shm"] {
+        std::fs::remove_file(data.join(name)).ok();
+    }
+    assert!(!data.join("scheduler.sqlite3").exists());
+    let hash = spec_hash.0.to_string();
+    let digest = hash.trim_start_matches("0x");
+    std::fs::remove_file(data.join("content").join(&digest[..2]).join(digest)).unwrap();
+    market.scheduler.restart().await.unwrap();
+
+    for id in waiting {
+        let job = market.wait_for_state(id, &[JobState::Queued], SOON).await.unwrap();
+        assert_eq!(job.escrow, EscrowState::Open);
+        assert!(job.summary.contains("waits for a node"), "{}", job.summary);
+    }
+    market.wait_for_state(ended, &[JobState::Refunded], SOON).await.unwrap();
+    let job = market.wait_for_state(unknown, &[JobState::Queued], SOON).await.unwrap();
+    assert!(job.summary.contains("the spec is not known here"), "{}", job.summary);
+    let output = market.scheduler.reconcile(&[]).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+
+    let _other = market.start_node(Party::NodeB, Party::ProviderB).await.unwrap();
+    for id in waiting {
+        market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
+    }
+    // Whoever uploads the spec sets its job going.
+    let stranger = Party::Stranger.key();
+    let issued_at = jiff::Timestamp::now().to_string();
+    let sign = |text: &str| {
+        stranger.sign_message_sync(text.as_bytes()).map(|signature| signature.as_bytes())
+    };
+    client.sign_in(stranger.address(), &issued_at, sign).await.unwrap();
+    client.put_spec(&spec).await.unwrap();
+    market.wait_for_state(unknown, &[JobState::Settled], SOON).await.unwrap();
+    for id in waiting.into_iter().chain([unknown]) {
+        let job = client.job(id).await.unwrap();
+        assert_eq!(job.attempts.len(), 1);
+        let (bounty, fee) = (U256::from(job.terms.bounty.0), U256::from(job.terms.fee.0));
+        let paid = (Party::ProviderB.address(), bounty - fee, fee);
+        assert_eq!(
+            market.chain.payments_of(id).await.unwrap(),
+            [paid],
+            "once, and to whom it is due"
+        );
+    }
+    let output = market.scheduler.reconcile(&["--json"]).await.unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    assert_eq!(report["ended"], 4);
 }

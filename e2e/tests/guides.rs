@@ -71,6 +71,8 @@ async fn every_command_in_the_guides_works() {
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("PATH", &path)
             .env("DIGITS_WASM", &wasm)
+            .env("GRISTMILL_SCHEDULER_CONFIG", market.scheduler.config_path())
+            .env("GRISTMILL_SCHEDULER_KEYSTORE_PASSWORD", PASSWORD)
             // Somebody who is neither the submitter nor the scheduler.
             .env("ARBITER", Party::Stranger.address().to_string())
             .env("CHAIN", CHAIN_ID.to_string())

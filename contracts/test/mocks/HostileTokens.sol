@@ -96,39 +96,53 @@ contract MoodyToken is TestToken {
     }
 }
 
+/// @notice Adds one to what moves.
+contract GenerousToken is TestToken {
+    function transferFrom(address from, address to, uint256 amount) public override returns (bool ok) {
+        ok = super.transferFrom(from, to, amount);
+        _mint(to, 1);
+    }
+}
+
 /// @notice Lets the sender of a deposit act in the middle of it, as ERC-777 does, and moves nothing itself.
 contract HookToken is TestToken {
     function transferFrom(address from, address to, uint256 amount) public override returns (bool) {
         if (from.code.length != 0) {
-            HookDepositor(from).onTransfer();
+            HookDepositor(from).onTransfer(amount);
             return true;
         }
         return super.transferFrom(from, to, amount);
     }
 }
 
-/// @notice Tries to have one deposit counted twice: it makes the second inside the first.
+/// @notice Calls the market from inside a deposit, and then pays in what was asked.
 contract HookDepositor {
     IJobMarket private immutable MARKET;
-    IJobMarket.Terms private _inner;
+    bytes private _inner;
     bool private _acting;
+    bool public innerOk;
+    bytes public innerAnswer;
 
     constructor(IJobMarket market) {
         MARKET = market;
     }
 
-    function open(IJobMarket.Terms calldata outer, IJobMarket.Terms calldata inner) external {
+    function act(bytes calldata outer, bytes calldata inner) external {
         _inner = inner;
-        MARKET.open(outer);
+        (bool ok, bytes memory answer) = address(MARKET).call(outer);
+        if (!ok) {
+            assembly {
+                revert(add(answer, 0x20), mload(answer))
+            }
+        }
     }
 
-    function onTransfer() external {
-        if (_acting) {
-            require(TestToken(msg.sender).transfer(address(MARKET), _inner.bounty), "transfer");
-            return;
+    function onTransfer(uint256 amount) external {
+        if (!_acting) {
+            _acting = true;
+            (innerOk, innerAnswer) = address(MARKET).call(_inner);
+            _acting = false;
         }
-        _acting = true;
-        MARKET.open(_inner);
-        _acting = false;
+        require(TestToken(msg.sender).transfer(address(MARKET), amount), "transfer");
     }
 }

@@ -17,6 +17,7 @@ use crate::api::{
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
+use crate::order::Funding;
 use crate::spec::JobSpec;
 use crate::terms::Terms;
 
@@ -238,6 +239,16 @@ impl Client {
     /// Announces a job whose bounty is about to be locked.
     pub async fn create_job(&self, terms: &Terms) -> Result<JobView, ClientError> {
         let body = CreateJob { terms: *terms, funding: None };
+        self.json(self.request(Method::POST, "/v1/jobs").json(&body)).await
+    }
+
+    /// Posts a job that the submitter's order pays for: the scheduler opens it when a node is found.
+    pub async fn create_prepaid_job(
+        &self,
+        terms: &Terms,
+        funding: &Funding,
+    ) -> Result<JobView, ClientError> {
+        let body = CreateJob { terms: *terms, funding: Some(funding.clone()) };
         self.json(self.request(Method::POST, "/v1/jobs").json(&body)).await
     }
 

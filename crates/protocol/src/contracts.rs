@@ -1,6 +1,6 @@
 //! Bindings of the contracts, from `contracts/abi/`, and the terms as the contract takes them.
 
-use crate::api::EscrowState;
+use crate::api::{EscrowState, Ruling};
 use crate::order::Order;
 use crate::signing::CompactSignature;
 use crate::terms::Terms;
@@ -47,6 +47,17 @@ pub fn escrow_state(state: u8) -> Option<EscrowState> {
         6 => EscrowState::Paid,
         7 => EscrowState::Refunded,
         8 => EscrowState::Cancelled,
+        _ => return None,
+    })
+}
+
+/// The contract's `Ruling`, which the ABI knows as a number only; `None` where it is none of ours.
+#[must_use]
+pub fn ruling(ruling: u8) -> Option<Ruling> {
+    Some(match ruling {
+        0 => Ruling::Pay,
+        1 => Ruling::Refund,
+        2 => Ruling::Reopen,
         _ => return None,
     })
 }

@@ -142,7 +142,11 @@ impl Domain {
     pub fn has_ordered(&self, owner: Address, order: &Order, signature: &[u8]) -> bool {
         let signature = match <[u8; 64]>::try_from(signature) {
             Ok(compact) => Some(Signature::from_erc2098(&compact)),
-            Err(_) => Signature::from_raw(signature).ok(),
+            // The contract knows no other way to write the parity.
+            Err(_) if matches!(signature.get(64), Some(27 | 28)) => {
+                Signature::from_raw(signature).ok()
+            }
+            Err(_) => None,
         };
         let digest = self.order_digest(order);
         signature
@@ -246,5 +250,36 @@ impl<'de> Deserialize<'de> for CompactSignature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_signed_in_the_forms_that_the_contract_takes() {
+        // By the first of the well-known keys of "test … junk", with `cast wallet sign --no-hash`.
+        const SIGNATURE: &str = "c5b1062ba0535200340e8bb7ed2fea996aeb0066912f28108f0c767dbdea6201\
+            08c4544e8ba64b0f14e3379ceeea82edb09603604ce5ce466443f5b3722621d11b";
+        let owner: Address = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266".parse().unwrap();
+        let domain = Domain { chain_id: 4439, contract: Address::repeat_byte(1) };
+        let order = Order { root: B256::repeat_byte(2), epoch: 3, expires: 4 };
+        let mut signature = hex::decode(SIGNATURE).unwrap();
+        assert!(domain.has_ordered(owner, &order, &signature));
+        // Its parity is even, so the compact form has the same s.
+        assert!(domain.has_ordered(owner, &order, &signature[..64]));
+        assert!(!domain.has_ordered(owner, &Order { epoch: 4, ..order }, &signature));
+        assert!(!domain.has_ordered(Address::repeat_byte(9), &order, &signature));
+        // What the contract does not take: other names of the parity, and other lengths.
+        for parity in [0, 1, 28, 35] {
+            signature[64] = parity;
+            assert!(!domain.has_ordered(owner, &order, &signature), "{parity}");
+        }
+        signature[64] = 27;
+        assert!(!domain.has_ordered(owner, &order, &signature[..63]));
+        signature.push(0);
+        assert!(!domain.has_ordered(owner, &order, &signature));
+        assert!(!domain.has_ordered(owner, &order, &[]));
     }
 }

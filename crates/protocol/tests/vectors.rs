@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, ReceiptHash, SpecHash};
+use gristmill_protocol::order::{MultiProof, Order, OrderSignature, OrderTree};
 use gristmill_protocol::receipt::Receipt;
 use gristmill_protocol::signing::{CompactSignature, Domain, Message};
 use gristmill_protocol::spec::JobSpec;
@@ -18,6 +19,7 @@ struct Vectors {
     terms: Vec<TermsVector>,
     receipts: Vec<ReceiptVector>,
     signatures: Vec<SignatureVector>,
+    orders: Vec<OrderVector>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +59,33 @@ struct SignatureVector {
     signer: Address,
     r: B256,
     vs: B256,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderVector {
+    terms: Value,
+    jobs: Vec<OrderedJob>,
+    order: Order,
+    digest: B256,
+    signer: Address,
+    signature: OrderSignature,
+    compact_signature: OrderSignature,
+    parts: Vec<OrderPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderedJob {
+    salt: B256,
+    job_id: JobId,
+}
+
+#[derive(Deserialize)]
+struct OrderPart {
+    positions: Vec<usize>,
+    proof: Vec<B256>,
+    flags: Vec<bool>,
 }
 
 fn vectors() -> (Vectors, Domain) {
@@ -109,6 +138,11 @@ fn message(vector: &SignatureVector) -> Message {
         "Enroll" => Message::Enroll {
             node: field(of, "node"),
             provider: field(of, "provider"),
+            expires: field(of, "expires"),
+        },
+        "Accept" => Message::Accept {
+            job_id: field(of, "jobId"),
+            attempt: field(of, "attempt"),
             expires: field(of, "expires"),
         },
         other => panic!("a vector of a message that nobody signs: {other}"),
@@ -181,7 +215,7 @@ fn receipts_have_the_hash_that_the_vectors_name() {
 #[test]
 fn signatures_are_by_their_signer_and_by_nobody_else() {
     let (vectors, domain) = vectors();
-    assert_eq!(vectors.signatures.len(), 5, "every message that a node signs");
+    assert_eq!(vectors.signatures.len(), 6, "every message that a node signs");
     let messages: Vec<Message> = vectors.signatures.iter().map(message).collect();
     for (index, vector) in vectors.signatures.iter().enumerate() {
         assert_eq!(domain.digest(&messages[index]), vector.digest, "{}", vector.r#type);
@@ -196,5 +230,35 @@ fn signatures_are_by_their_signer_and_by_nobody_else() {
         }
         let elsewhere = Domain { chain_id: domain.chain_id + 1, ..domain };
         assert_ne!(elsewhere.signer(&messages[index], &signature(vector)), Some(vector.signer));
+    }
+}
+
+#[test]
+fn orders_have_the_root_the_signer_and_the_proofs_that_the_vectors_name() {
+    let (vectors, domain) = vectors();
+    assert!(!vectors.orders.is_empty());
+    for vector in vectors.orders {
+        let terms: Terms = serde_json::from_value(snake(&vector.terms)).unwrap();
+        for job in &vector.jobs {
+            assert_eq!(Terms { salt: job.salt, ..terms }.id(&domain), job.job_id);
+        }
+        let ids: Vec<JobId> = vector.jobs.iter().map(|job| job.job_id).collect();
+        let tree = OrderTree::new(&ids).unwrap();
+        assert_eq!(tree.root(), vector.order.root);
+        assert_eq!(domain.order_digest(&vector.order), vector.digest);
+        for signature in [&vector.signature, &vector.compact_signature] {
+            assert!(domain.has_ordered(vector.signer, &vector.order, &signature.0));
+            assert!(!domain.has_ordered(Address::ZERO, &vector.order, &signature.0));
+            let elsewhere = Domain { chain_id: domain.chain_id + 1, ..domain };
+            assert!(!elsewhere.has_ordered(vector.signer, &vector.order, &signature.0));
+        }
+        for part in vector.parts {
+            let paths: Vec<_> =
+                part.positions.iter().map(|position| tree.path(*position).unwrap()).collect();
+            let jobs: Vec<_> = part.positions.iter().map(|position| ids[*position]).collect();
+            let multi = MultiProof::of(&jobs.iter().copied().zip(&paths).collect::<Vec<_>>());
+            assert_eq!(multi, Some(MultiProof { proof: part.proof, flags: part.flags }));
+            assert!(multi.unwrap().proves(&jobs, vector.order.root));
+        }
     }
 }

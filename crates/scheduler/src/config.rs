@@ -29,6 +29,7 @@ pub struct Config {
     pub market: MarketConfig,
     pub limits: Limits,
     pub content: Quotas,
+    pub specs: SpecsConfig,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -56,6 +57,12 @@ pub struct ChainConfig {
     pub fee_ceiling_gwei: u64,
     pub reconcile_every_seconds: u64,
     pub tokens: Vec<Address>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecsConfig {
+    pub gateways: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -172,6 +179,11 @@ impl Config {
                 return invalid("chain.rpc_urls", url, "write http://host:port or https://host");
             }
         }
+        for url in &self.specs.gateways {
+            if !is_url(url) {
+                return invalid("specs.gateways", url, "write http://host:port or https://host");
+            }
+        }
         if self.market.fee_bps > 10_000 {
             return invalid(
                 "market.fee_bps",
@@ -267,6 +279,7 @@ mod tests {
             ("[market]\nstrategy = \"reputation\"", "market.strategy"),
             ("[chain]\nrpc_urls = []", "chain.rpc_urls"),
             ("[chain]\nfinality_depth = 0", "chain.finality_depth"),
+            ("[specs]\ngateways = [\"ipfs\"]", "specs.gateways"),
             ("[chain]\nreconcile_every_seconds = 0", "chain.reconcile_every_seconds"),
             ("public_url = \"mill\"", "public_url"),
             ("public_url = \"http://mill.example/under/a/path\"", "public_url"),

@@ -7,9 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gristmill_market::demand::KnownSpec;
 use gristmill_protocol::content::{
-    self, BlockStore, Cid, ContentError, ContentUri, DirStore, Durability, Limits,
+    self, BlockStore, Cid, ContentError, ContentUri, DirStore, Durability, Limits, Sha256Digest,
 };
+use gristmill_protocol::ids::SpecHash;
+use gristmill_protocol::spec::JobSpec;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
@@ -179,6 +182,24 @@ impl ContentStore {
         }
     }
 
+    /// Keeps a job spec as what it is: the raw block whose CID has the spec's hash.
+    pub fn keep_spec(&self, spec: &KnownSpec) -> io::Result<()> {
+        let cid = spec_cid(spec.hash);
+        if self.size(&cid)?.is_some() {
+            return Ok(());
+        }
+        self.put(&cid, &spec.spec.canonical_json())
+    }
+
+    /// The job spec with this hash, where its block is here. A block that is no spec is nobody's job.
+    pub fn find_spec(&self, hash: SpecHash) -> content::Result<Option<KnownSpec>> {
+        match content::load(self, &spec_cid(hash)) {
+            Ok(json) => Ok(read_spec(hash, &json)),
+            Err(ContentError::MissingBlock { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes `bytes` from the quotas, or says that they are used up.
     fn reserve(&self, bytes: u64) -> io::Result<()> {
         let before = self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -214,6 +235,19 @@ impl BlockStore for ContentStore {
     fn size(&self, cid: &Cid) -> io::Result<Option<u64>> {
         self.blocks.size(cid)
     }
+}
+
+/// Where every content store has a job spec.
+#[must_use]
+pub fn spec_cid(hash: SpecHash) -> Cid {
+    content::raw_cid(Sha256Digest(hash.0.0))
+}
+
+/// What these bytes say, if they are the canonical JSON of the spec with this hash.
+#[must_use]
+pub fn read_spec(hash: SpecHash, json: &[u8]) -> Option<KnownSpec> {
+    let spec = JobSpec::from_json(json).ok()?;
+    (spec.hash() == hash).then_some(KnownSpec { hash, spec })
 }
 
 fn free_bytes(directory: &Path) -> io::Result<u64> {
@@ -337,6 +371,29 @@ mod tests {
         ));
         store.import(&mut whole.as_slice()).unwrap();
         store.check_complete(&cid, DagScope::All).unwrap();
+    }
+
+    #[test]
+    fn a_spec_is_a_block_like_any_other_and_nothing_else_is_a_spec() {
+        let (_directory, store) = open(quotas());
+        let known = crate::samples::spec();
+        assert_eq!(store.find_spec(known.hash).unwrap(), None);
+        store.keep_spec(&known).unwrap();
+        let bytes = store.stored_bytes();
+        store.keep_spec(&known).unwrap();
+        assert_eq!(store.stored_bytes(), bytes, "the same one twice takes no more room");
+        assert_eq!(store.find_spec(known.hash).unwrap(), Some(known.clone()));
+        // Anybody's tools find it by its CID.
+        let cid = content::block_cid(&known.spec.canonical_json());
+        assert_eq!(content::load(&store, &cid).unwrap(), known.spec.canonical_json());
+        // The same spec, but not written as it is hashed; and something else altogether.
+        let mut spaced = known.spec.canonical_json();
+        spaced.push(b' ');
+        for other in [spaced.as_slice(), b"flour"] {
+            let hash = SpecHash(Sha256Digest::of(other).0.into());
+            store.put(&content::block_cid(other), other).unwrap();
+            assert_eq!(store.find_spec(hash).unwrap(), None);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod chain_rpc;
 pub mod chain_sender;
 pub mod chain_watcher;
 pub mod reconciler;
+pub mod spec_finder;
 mod timer;
 pub mod verifier;
 
@@ -25,6 +26,7 @@ use chain_sender::ChainSender;
 use chain_watcher::ChainWatcher;
 use reconciler::Reconciler;
 use reconciler::rounds::Rounds;
+use spec_finder::SpecFinder;
 use timer::Timer;
 use verifier::Verifier;
 
@@ -41,6 +43,8 @@ pub enum DriverError {
     Store(#[from] StoreError),
     #[error("the scheduler is stopping")]
     Stopping,
+    #[error("cannot set up the HTTP client")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Asks the chain whether it is the one of the deployment, and whether the contract is there.
@@ -77,6 +81,7 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
         clock: app.clock.clone(),
         deployment: app.deployment.clone(),
         scheduler: app.scheduler,
+        content: Some(Arc::clone(&app.content)),
         finality_depth: config.chain.finality_depth,
         poll_interval_ms: config.chain.poll_interval_ms,
         log_blocks_max: config.chain.log_blocks_max,
@@ -121,12 +126,24 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
         wake: Arc::clone(&app.wake),
         clock: app.clock.clone(),
     };
+    let spec_finder = SpecFinder {
+        store: Arc::clone(&app.store),
+        turns: app.turns.clone(),
+        wake: Arc::clone(&app.wake),
+        clock: app.clock.clone(),
+        content: Arc::clone(&app.content),
+        scheduler: app.scheduler,
+        gateways: config.specs.gateways.clone(),
+        http: spec_finder::http_client()?,
+        asked: std::collections::HashMap::new(),
+    };
     let drivers = TaskTracker::new();
     drivers.spawn(watcher.run(stop.clone()));
     drivers.spawn(sender.run(stop.clone()));
     drivers.spawn(verifier.run(stop.clone()));
     drivers.spawn(timer.run(stop.clone()));
     drivers.spawn(rounds.run(stop.clone()));
+    drivers.spawn(spec_finder.run(stop.clone()));
     drivers.close();
     Ok(drivers)
 }

@@ -22,6 +22,8 @@ pub struct Wake {
     pub chain_sender: Notify,
     /// A report waits to be verified.
     pub verifier: Notify,
+    /// A spec was uploaded.
+    pub spec_finder: Notify,
 }
 
 /// When the timer looks next, so that it is woken only for what is due before that.

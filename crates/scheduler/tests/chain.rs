@@ -6,6 +6,16 @@
 
 #[path = "chain/anvil.rs"]
 mod anvil;
+#[path = "chain/faults.rs"]
+mod faults;
+#[path = "chain/market.rs"]
+mod market;
+#[path = "chain/proxy.rs"]
+mod proxy;
+#[path = "chain/rebuild.rs"]
+mod rebuild;
+#[path = "chain/reconcile.rs"]
+mod reconcile;
 
 use std::sync::Arc;
 
@@ -81,6 +91,7 @@ impl<'a> Mill<'a> {
             clock: self.clock.clone(),
             deployment: self.anvil.deployment.clone(),
             scheduler: self.anvil.scheduler.address(),
+            content: None,
             finality_depth: self.finality_depth,
             poll_interval_ms: 10,
             log_blocks_max: 3,
@@ -122,6 +133,11 @@ impl<'a> Mill<'a> {
     /// Opens a job on chain, and plans its assignment as the rules would.
     async fn plan_assignment(&self, terms: Terms) -> (JobId, Intent) {
         self.anvil.open(&terms).await;
+        self.plan(terms).await
+    }
+
+    /// Plans the assignment of a job that is open on chain.
+    async fn plan(&self, terms: Terms) -> (JobId, Intent) {
         let id = terms.id(&self.anvil.deployment.domain());
         let intent = Intent {
             job: id,
@@ -274,9 +290,16 @@ async fn a_stuck_transaction_is_priced_anew_once_a_block_up_to_the_ceiling() {
     let (_directory, store) = sqlite();
     let mill = Mill::new(&anvil, store, 1);
     let (watcher, mut sender) = (mill.watcher(), mill.sender());
-    let (first, _) = mill.plan_assignment(terms(&anvil, 1, anvil.timestamp().await)).await;
-    let (second, _) = mill.plan_assignment(terms(&anvil, 2, anvil.timestamp().await)).await;
+    let now_s = anvil.timestamp().await;
+    let (first, second) = (terms(&anvil, 1, now_s), terms(&anvil, 2, now_s));
+    for terms in [first, second] {
+        anvil.open(&terms).await;
+    }
     watcher.step().await.unwrap();
+    // One after the other, or they would share a transaction.
+    let (first, _) = mill.plan(first).await;
+    sender.step().await.unwrap();
+    let (second, _) = mill.plan(second).await;
     sender.step().await.unwrap();
     let offered = mill.open_txs()[0].newest().max_fee_wei;
     // From now on the chain asks for far more than was offered, but no more than the ceiling.
@@ -467,7 +490,7 @@ async fn only_one_of_two_replicas_sends() {
     let anvil = Anvil::start().await;
     let (_directory, store) = sqlite();
     let mut mill = Mill::new(&anvil, store, 1);
-    mill.clock = Clock::manual(Timestamp(1_000));
+    mill.clock = Clock::manual(Timestamp::from_unix_seconds(anvil.timestamp().await));
     let watcher = mill.watcher();
     watcher.step().await.unwrap();
     let (mut one, mut two) = (mill.sender(), mill.sender());

@@ -6,16 +6,15 @@ use std::collections::BTreeMap;
 use gristmill_market::command::{Command, Speaker};
 use gristmill_market::reply::{Lease, Reply};
 use gristmill_protocol::Address;
-use gristmill_protocol::api::{AttemptRef, Offer};
-use gristmill_protocol::ids::{
-    AttemptNumber, JobId, LeaseToken, ManifestHash, NodeId, ReceiptHash,
-};
+use gristmill_protocol::api::{AttemptRef, EscrowState, Offer};
+use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, ManifestHash, NodeId};
 use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
-use gristmill_protocol::signing::CompactSignature;
+use gristmill_protocol::signing::{CompactSignature, Message};
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
 
-use crate::contract::{Call, Contract, FAILURE, RELEASE, RENEW, RESULT, Slot, sign};
+use crate::keys::sign;
+use crate::model::{Call, Contract, Slot};
 use crate::random::Random;
 
 /// Marks an output that is what it should be; a verifier can see it, the market cannot.
@@ -25,6 +24,9 @@ const BAD_OUTPUT: &str = "bad";
 pub struct Agent {
     pub id: NodeId,
     pub provider: Address,
+    /// The scheduler that it works for: its number, and its address.
+    pub mill: usize,
+    pub scheduler: Address,
     pub offer: Offer,
     pub alive: bool,
     /// When it was last heard, while it is down.
@@ -45,15 +47,30 @@ pub struct Temper {
     pub lies: u64,
     /// Publishes a result that was rejected.
     pub greedy: bool,
+    /// Publishes every result at once.
+    pub eager: bool,
     /// Gives work back for reasons of its own.
     pub flaky: u64,
     /// Does not sign releases when told to stop.
     pub stubborn: bool,
+    /// Does not answer when a bond is asked for.
+    pub shy: u64,
+    /// Accepts bonds that its provider cannot put up.
+    pub rash: bool,
 }
 
 impl Temper {
-    pub const HONEST: Self =
-        Self { trusting: false, fails: 0, lies: 0, greedy: false, flaky: 0, stubborn: false };
+    pub const HONEST: Self = Self {
+        trusting: false,
+        fails: 0,
+        lies: 0,
+        greedy: false,
+        eager: false,
+        flaky: 0,
+        stubborn: false,
+        shy: 0,
+        rash: false,
+    };
 }
 
 /// One attempt in the node's journal, which survives its crashes.
@@ -62,6 +79,9 @@ pub struct Work {
     phase: Phase,
     renewed_at: Timestamp,
     sent_on_chain_at: Timestamp,
+    accepted_at: Timestamp,
+    /// Of its acceptance: the same each time it is sent.
+    expires: u64,
 }
 
 #[derive(Clone)]
@@ -135,11 +155,15 @@ impl Agent {
     ) {
         let (job, attempt) = key;
         let slot = chain.slot(job);
-        let mine = matches!(slot, Slot::Assigned { node, attempt: number, .. }
-            if node == self.id && number == attempt.0);
+        let ours = slot.node == self.id && slot.attempt == attempt.0;
+        let mine = ours && slot.state == EscrowState::Assigned;
         let temper = self.temper;
         let Some(work) = self.work.get(&key) else { return };
         let speaker = Speaker { node: self.id, job, attempt, token: work.token };
+        if !ours && terms.bond.0 > 0 {
+            self.accept(speaker, now, chain, terms, random, wishes);
+        }
+        let Some(work) = self.work.get(&key) else { return };
         match work.phase.clone() {
             Phase::Waiting if mine || temper.trusting => {
                 let quick = u64::from(run_seconds) * random.between(20, 100) / 100;
@@ -163,13 +187,45 @@ impl Agent {
                 self.look_after_result(key, now, slot, terms, &receipt, heard, wishes);
             }
             Phase::Stopped { reason } => {
-                let signature = sign(RELEASE, self.id, job, attempt, &[]);
+                let signature = self.sign_release(key);
                 wishes.commands.push(Command::Release { speaker, signature, reason });
             }
         }
         if mine {
             self.keep_lease(key, now, slot, terms, wishes);
         }
+    }
+
+    fn sign_release(&self, (job_id, attempt): (JobId, AttemptNumber)) -> CompactSignature {
+        sign(self.id.0, &Message::Release { job_id, attempt })
+    }
+
+    /// Puts its provider's bond at stake, if that is there and may be locked.
+    fn accept(
+        &mut self,
+        speaker: Speaker,
+        now: Timestamp,
+        chain: &Contract,
+        terms: &Terms,
+        random: &mut Random,
+        wishes: &mut Wishes,
+    ) {
+        let Temper { shy, rash, .. } = self.temper;
+        let (provider, token, bond) = (self.provider, terms.token, terms.bond.0);
+        let limit = chain.bond_limit(provider, terms.scheduler, token);
+        let able = chain.balance(provider, token) >= bond && limit.used + bond <= limit.limit;
+        let Speaker { job: job_id, attempt, .. } = speaker;
+        let Some(work) = self.work.get_mut(&(job_id, attempt)) else { return };
+        if now.millis_since(work.accepted_at) < 10_000 || !(able || rash) || random.percent(shy) {
+            return;
+        }
+        work.accepted_at = now;
+        if work.expires == 0 {
+            work.expires = now.unix_seconds() + 600;
+        }
+        let expires = work.expires;
+        let signature = sign(self.id.0, &Message::Accept { job_id, attempt, expires });
+        wishes.commands.push(Command::Accept { speaker, expires, signature });
     }
 
     fn set(&mut self, key: (JobId, AttemptNumber), phase: Phase) {
@@ -206,12 +262,16 @@ impl Agent {
     }
 
     fn report(&self, speaker: Speaker, receipt: Receipt) -> Command {
-        let (job, attempt) = (speaker.job, speaker.attempt);
-        let success = receipt.outcome.is_success();
-        let kind = if success { RESULT } else { FAILURE };
-        let signature = sign(kind, self.id, job, attempt, receipt.hash().0.as_slice());
+        let Speaker { job: job_id, attempt, node, .. } = speaker;
+        let (success, receipt_hash) = (receipt.outcome.is_success(), receipt.hash());
+        let message = if success {
+            Message::Result { job_id, attempt, node, receipt_hash }
+        } else {
+            Message::Failure { job_id, attempt, node, receipt_hash }
+        };
+        let signature = sign(self.id.0, &message);
         let release =
-            (!success && !self.temper.stubborn).then(|| sign(RELEASE, self.id, job, attempt, &[]));
+            (!success && !self.temper.stubborn).then(|| self.sign_release((job_id, attempt)));
         Command::Report { speaker, receipt, signature, release }
     }
 
@@ -230,7 +290,7 @@ impl Agent {
         heard: bool,
         wishes: &mut Wishes,
     ) {
-        let (job, attempt) = key;
+        let (job_id, attempt) = key;
         if !receipt.outcome.is_success() {
             if heard {
                 self.work.remove(&key);
@@ -240,39 +300,37 @@ impl Agent {
         let (id, now_s) = (self.id, now.unix_seconds());
         let Some(work) = self.work.get_mut(&key) else { return };
         let wait = now.millis_since(work.sent_on_chain_at) < 20_000;
-        match slot {
-            Slot::Assigned { node, attempt: number, .. } if node == id && number == attempt.0 => {
-                if now_s + 120 >= terms.deadline && now_s <= terms.deadline && !wait {
+        let ours = slot.node == id && slot.attempt == attempt.0;
+        match slot.state {
+            EscrowState::Assigned if ours => {
+                let time = self.temper.eager || now_s + 120 >= terms.deadline;
+                if time && now_s <= terms.deadline && !wait {
                     work.sent_on_chain_at = now;
                     let receipt_hash = receipt.hash();
-                    let signature = sign(RESULT, id, job, attempt, receipt_hash.0.as_slice());
-                    wishes.calls.push(Call::Publish { job, receipt_hash, signature });
+                    let message = Message::Result { job_id, attempt, node: id, receipt_hash };
+                    let signature = sign(id.0, &message);
+                    wishes.calls.push(Call::Publish { terms: *terms, receipt_hash, signature });
                 }
             }
-            Slot::Held { node, attempt: number, at } if node == id && number == attempt.0 => {
-                if now_s > at + u64::from(terms.hold_seconds) + 60 && !wait {
+            EscrowState::Held | EscrowState::Published | EscrowState::Disputed if ours => {
+                if slot.window_end(terms).is_some_and(|end| now_s > end + 60) && !wait {
                     work.sent_on_chain_at = now;
-                    wishes.calls.push(Call::Claim { job });
+                    wishes.calls.push(Call::Claim { terms: *terms });
                 }
             }
-            Slot::Published { node, attempt: number, at } if node == id && number == attempt.0 => {
-                if now_s > at + u64::from(terms.challenge_window) + 60 && !wait {
-                    work.sent_on_chain_at = now;
-                    wishes.calls.push(Call::Claim { job });
-                }
-            }
-            Slot::None | Slot::Open { .. } if heard => {
+            EscrowState::None | EscrowState::Open if heard => {
                 self.work.remove(&key);
             }
-            Slot::None | Slot::Open { .. } => {}
+            EscrowState::None | EscrowState::Open => {}
             // Somebody else has it, or it is over.
-            Slot::Assigned { .. }
-            | Slot::Held { .. }
-            | Slot::Published { .. }
-            | Slot::Paid
-            | Slot::Refunded
-            | Slot::Cancelled => {
-                let over = now_s > terms.deadline + 600 || !matches!(slot, Slot::Assigned { .. });
+            EscrowState::Assigned
+            | EscrowState::Held
+            | EscrowState::Published
+            | EscrowState::Disputed
+            | EscrowState::Paid
+            | EscrowState::Refunded
+            | EscrowState::Cancelled => {
+                let over = now_s > terms.deadline + 600 || slot.state != EscrowState::Assigned;
                 if over || heard {
                     self.work.remove(&key);
                 }
@@ -289,18 +347,19 @@ impl Agent {
         terms: &Terms,
         wishes: &mut Wishes,
     ) {
-        let Slot::Assigned { at, assigned_at, called_in, .. } = slot else { return };
         let (id, now_s) = (self.id, now.unix_seconds());
         let Some(work) = self.work.get_mut(&key) else { return };
         if matches!(work.phase, Phase::Stopped { .. }) {
             return;
         }
-        let end = Contract::lease_end(terms, at, assigned_at, called_in);
-        let wanted = called_in || now_s + u64::from(terms.grace_seconds) > end;
-        if wanted && now_s <= end && now_s > at && now.millis_since(work.renewed_at) >= 10_000 {
+        let end = slot.lease_end(terms);
+        let wanted = slot.called_in || now_s + u64::from(terms.grace_seconds) > end;
+        if wanted && now_s <= end && now_s > slot.at && now.millis_since(work.renewed_at) >= 10_000
+        {
             work.renewed_at = now;
-            let signature = sign(RENEW, id, key.0, key.1, &now_s.to_be_bytes());
-            wishes.calls.push(Call::Renew { job: key.0, issued_at: now_s, signature });
+            let (job_id, attempt) = key;
+            let signature = sign(id.0, &Message::Renew { job_id, attempt, issued_at: now_s });
+            wishes.calls.push(Call::Renew { terms: *terms, issued_at: now_s, signature });
         }
     }
 
@@ -317,6 +376,8 @@ impl Agent {
                             phase: Phase::Waiting,
                             renewed_at: Timestamp::default(),
                             sent_on_chain_at: Timestamp::default(),
+                            accepted_at: Timestamp::default(),
+                            expires: 0,
                         };
                         self.work.insert((*job, *attempt), work);
                     }
@@ -371,10 +432,4 @@ pub fn token(random: &mut Random) -> LeaseToken {
 #[must_use]
 pub fn is_good(receipt: &Receipt) -> bool {
     receipt.output_cid == GOOD_OUTPUT
-}
-
-/// A settlement that no node has signed: for forgeries.
-#[must_use]
-pub fn forged(job: JobId) -> Call {
-    Call::Settle { job, receipt_hash: ReceiptHash::default(), signature: CompactSignature([7; 64]) }
 }

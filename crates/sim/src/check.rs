@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_market::World;
 use gristmill_market::attempt::Attempt;
+use gristmill_market::effect::IntentAction;
+use gristmill_market::escrow::Escrow;
 use gristmill_market::job::Job;
-use gristmill_market::node::Node;
-use gristmill_protocol::api::{AttemptState, JobState};
+use gristmill_market::node::{Node, Standing};
+use gristmill_market::{Changes, World};
+use gristmill_protocol::api::{AttemptState, EscrowState, JobState};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
+use gristmill_protocol::signing::Message;
 
-use crate::contract::{Contract, Slot};
+use crate::chain::State;
+use crate::keys::sign;
 use crate::store::{Rows, Store};
 
 /// What was seen last, to judge each step.
@@ -32,6 +36,11 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
         {
             return Err(format!("the job {} went from {before:?} to {state:?}", job.id));
         }
+        // Where there is a bounty, giving the job up gives it back.
+        let unpaid = matches!(job.escrow, Escrow::None | Escrow::Cancelled);
+        if state == JobState::Cancelled && !unpaid {
+            return Err(format!("the job {} is cancelled and {:?}", job.id, job.escrow));
+        }
     }
     for (key, attempt) in &world.attempts {
         let before = seen.attempts.insert(*key, (attempt.node, attempt.state));
@@ -40,7 +49,11 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
             Some((node, state)) if node != attempt.node => {
                 !state.is_live() && attempt.state == AttemptState::Leased || is_foreign(attempt)
             }
-            Some((_, state)) => state == attempt.state || follows(state, attempt.state),
+            Some((_, state)) => {
+                state == attempt.state
+                    || follows(state, attempt.state)
+                    || is_settled_elsewhere(world, attempt)
+            }
             // What a lost database has assigned is known from the chain alone.
             None => attempt.state == AttemptState::Leased || is_foreign(attempt),
         };
@@ -52,7 +65,8 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
         }
         if before.is_none_or(|(node, _)| node != attempt.node) {
             let tried = seen.tried.entry(key.0).or_default();
-            if tried.contains(&attempt.node) {
+            // Somebody else with the scheduler's key may assign as it likes.
+            if tried.contains(&attempt.node) && !is_foreign(attempt) {
                 return Err(format!("the node {} got the job {} twice", attempt.node, key.0));
             }
             tried.push(attempt.node);
@@ -64,19 +78,46 @@ pub fn steps(world: &World, seen: &mut Seen) -> Result<(), String> {
     Ok(())
 }
 
+/// After its database was lost, a scheduler may promise once more what it has promised before, and learn only then that
+/// it has settled that already.
+fn is_settled_elsewhere(world: &World, attempt: &Attempt) -> bool {
+    let escrow = world.jobs.get(&attempt.job).map(|job| job.escrow);
+    attempt.state == AttemptState::Accepted
+        && matches!(escrow, Some(Escrow::Held { attempt: held, .. }) if held == attempt.number)
+}
+
 fn is_foreign(attempt: &Attempt) -> bool {
     attempt.token.is_none() && attempt.state == AttemptState::Abandoned
 }
 
+/// Checks what one command wants on chain: no bond is put at stake without its node's word.
+pub fn intents(changes: &Changes, world: &World) -> Result<(), String> {
+    for intent in &changes.intents {
+        let IntentAction::Assign { attempt, node, acceptance } = intent.action else { continue };
+        let job_id = intent.job;
+        if world.jobs.get(&job_id).is_none_or(|job| !job.is_bonded()) {
+            continue;
+        }
+        let accepted = acceptance.is_some_and(|acceptance| {
+            let message = Message::Accept { job_id, attempt, expires: acceptance.expires };
+            acceptance.signature == sign(node.0, &message)
+        });
+        if !accepted {
+            return Err(format!("{node} is to be assigned {job_id} without having accepted"));
+        }
+    }
+    Ok(())
+}
+
 /// Checks all rows after a turn.
-pub fn rows(store: &Store, settled: &Contract) -> Result<(), String> {
+pub fn rows(store: &Store, settled: &State) -> Result<(), String> {
     for job in store.rows.jobs.values() {
         check_job(store, job, settled).map_err(|problem| format!("job {}: {problem}", job.id))?;
     }
     store.rows.nodes.values().try_for_each(|node| check_node(&store.rows, node))
 }
 
-fn check_job(store: &Store, job: &Job, settled: &Contract) -> Result<(), String> {
+fn check_job(store: &Store, job: &Job, settled: &State) -> Result<(), String> {
     let state = job.state.name();
     let attempts: Vec<&Attempt> = attempts(&store.rows, job.id).collect();
     let live: Vec<_> = attempts.iter().filter(|attempt| attempt.state.is_live()).collect();
@@ -109,16 +150,17 @@ fn check_job(store: &Store, job: &Job, settled: &Contract) -> Result<(), String>
         return Err(format!("is {state:?} and due at {:?}", job.due_at));
     }
     let most = job.demand.as_ref().map_or(0, |demand| demand.attempts_max);
-    if job.newest.0 > most {
+    let newest = attempts.iter().find(|attempt| attempt.number == job.newest);
+    if job.newest.0 > most && newest.is_none_or(|newest| newest.token.is_some()) {
         return Err(format!("has attempt {} of at most {most}", job.newest));
     }
     if store.history.get(&job.id).copied().unwrap_or(0) != job.version {
         return Err(format!("is at version {}, its history ends elsewhere", job.version));
     }
-    let slot = settled.slot(job.id);
+    let slot = settled.contract.slot(job.id).state;
     let agreed = match state {
-        JobState::Settled => slot == Slot::Paid,
-        JobState::Refunded => matches!(slot, Slot::Refunded | Slot::Cancelled),
+        JobState::Settled => slot == EscrowState::Paid,
+        JobState::Refunded => matches!(slot, EscrowState::Refunded | EscrowState::Cancelled),
         JobState::Funding
         | JobState::Queued
         | JobState::Assigned
@@ -135,13 +177,7 @@ fn check_job(store: &Store, job: &Job, settled: &Contract) -> Result<(), String>
     if state == JobState::Settled {
         let paid = |attempt: &&&Attempt| attempt.state == AttemptState::Accepted;
         let provider = attempts.iter().find(paid).map(|attempt| attempt.provider);
-        let to = settled
-            .ledger
-            .paid
-            .keys()
-            .filter(|(id, _)| *id == job.id)
-            .map(|(_, provider)| *provider);
-        if to.map(Some).any(|to| to != provider) {
+        if settled.book.paid(job.id) != provider {
             return Err("another provider was paid than the one whose result was accepted".into());
         }
     }
@@ -161,23 +197,39 @@ fn may_follow(before: JobState, after: JobState) -> bool {
     };
     match before {
         Funding => matches!(after, Queued | Assigned | Refunding | Cancelled),
-        // Settled by a scheduler whose database is lost.
-        Queued => matches!(after, Assigned | Refunding | Published | Refunded | Settling),
+        // Settled by a scheduler whose database is lost. Cancelled: prepaid, and the order did not hold.
+        Queued => {
+            matches!(after, Assigned | Refunding | Published | Refunded | Settling | Cancelled)
+        }
         Assigned => matches!(
             after,
-            CallingIn | Verifying | Queued | Refunding | Published | Refunded | Settling
+            CallingIn
+                | Verifying
+                | Queued
+                | Refunding
+                | Published
+                | Refunded
+                | Settling
+                | Cancelled
         ),
         CallingIn => {
             matches!(after, Assigned | Verifying | Queued | Refunding | Published | Refunded)
         }
         // Queued again and assigned at once, by one event.
-        Verifying => {
-            matches!(after, Settling | Queued | Assigned | Refunding | Published | Refunded)
+        Verifying => matches!(
+            after,
+            Settling | Queued | Assigned | Refunding | Published | Refunded | Cancelled
+        ),
+        // Opened again, or refunded, by a ruling.
+        Published => {
+            matches!(after, Settling | Settled | Refunded | Queued | Assigned | Refunding)
         }
-        Published => matches!(after, Settling | Settled | Refunded),
-        Settling => matches!(after, Settled | Refunded | Queued | Assigned | Refunding),
+        Settling => {
+            matches!(after, Settled | Refunded | Queued | Assigned | Refunding | Cancelled)
+        }
         Refunding => matches!(after, Refunded | Published | Settling),
-        Cancelled => after == Refunding,
+        // Opened after all.
+        Cancelled => matches!(after, Refunding | Queued | Assigned),
         Settled | Refunded => false,
     }
 }
@@ -190,8 +242,8 @@ fn follows(before: AttemptState, after: AttemptState) -> bool {
         Leased => matches!(after, Running | Reported | Expired | Released | Failed | Abandoned),
         Running => matches!(after, Reported | Expired | Released | Failed | Abandoned),
         Reported => matches!(after, Accepted | Rejected | Expired | Released | Abandoned),
-        // Lapsed, released or refunded on chain before it was paid.
-        Accepted => matches!(after, Expired | Released | Abandoned),
+        // Lapsed, released or refunded on chain before it was paid, or ruled against.
+        Accepted => matches!(after, Expired | Released | Abandoned | Rejected),
         // Published on chain after all, or paid although it was rejected.
         Expired | Released | Failed => after == Reported,
         // Settled by a scheduler whose database is lost.
@@ -216,6 +268,8 @@ fn check_match(world: &World, attempt: &Attempt) -> Result<(), String> {
         && node.offer.runtimes.contains(&demand.runtime)
         && node.offer.price_floor.0 <= job.terms.bounty.0 - job.terms.fee.0
         && node.offer.token == job.terms.token
+        && node.offer.bond_max >= job.terms.bond
+        && node.standing == Standing::Good
         && attempt.provider == node.provider;
     if !fits {
         return Err(format!("the job {} went to a node that does not fit", job.id));

@@ -1,11 +1,13 @@
-//! The market in a seeded world: the real rules, between nodes, submitters, a scheduler and a chain that fail in every
+//! The market in a seeded world: the real rules, between nodes, submitters, schedulers, an arbiter and a chain that fail in every
 //! way they can. First everything goes wrong, then the world is fair and every job must end. What must always hold is
 //! checked after every step.
 
 pub mod agent;
+pub mod book;
 pub mod chain;
 pub mod check;
-pub mod contract;
+pub mod keys;
+mod mischief;
 pub mod model;
 pub mod plant;
 pub mod random;
@@ -32,6 +34,13 @@ pub fn run(seed: u64, plant: Option<Plant>, traced: bool) -> History {
     town.trace = traced.then(Vec::new);
     let (stats, trace, outcome) = town.run();
     History { stats, trace, violation: outcome.err() }
+}
+
+/// The first of the seeds in which somebody notices the planted bug, and what is noticed.
+#[must_use]
+pub fn find(plant: Plant, first: u64, count: u64) -> Option<(u64, String)> {
+    (first..first.saturating_add(count))
+        .find_map(|seed| run(seed, Some(plant), false).violation.map(|violation| (seed, violation)))
 }
 
 /// Lives through the seeds `first` to `first + count − 1` on all cores. Ends early when `stop_at_first` and one fails.

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use gristmill_sim::plant::Plant;
 use gristmill_sim::town::Stats;
-use gristmill_sim::{run, run_many};
+use gristmill_sim::{find, run, run_many};
 use serde::Serialize;
 
 /// Runs the rules of the market in a seeded world in which everything fails.
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  gristmill-sim --seeds 5000\n  gristmill-sim --seed 42            replay one seed and print what happens\n  gristmill-sim --plant list         the bugs that can be planted\n  gristmill-sim --plant no-fence     plant one; the run must find it"
+    after_help = "Examples:\n  gristmill-sim --seeds 5000\n  gristmill-sim --seed 42            replay one seed and print what happens\n  gristmill-sim --plant list         the bugs that can be planted\n  gristmill-sim --plant no-fence     plant one; the run must find it\n  gristmill-sim --plants             plant them all; each must be found"
 )]
 struct Arguments {
     /// How many seeds to live through.
@@ -26,8 +26,11 @@ struct Arguments {
     #[arg(long)]
     seed: Option<u64>,
     /// Plant a bug around the rules; `list` names them.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "plants")]
     plant: Option<String>,
+    /// Plant every bug in turn, each in up to `--seeds` seeds, and say which of them are caught.
+    #[arg(long, conflicts_with = "seed")]
+    plants: bool,
     /// Print nothing but the last line.
     #[arg(long)]
     json: bool,
@@ -40,6 +43,9 @@ fn main() -> anyhow::Result<ExitCode> {
             println!("{plant:<18} {}", plant.describe());
         }
         return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.plants {
+        return Ok(plant_all(arguments.first, arguments.seeds));
     }
     let plant: Option<Plant> =
         arguments.plant.as_deref().map(str::parse).transpose().map_err(anyhow::Error::msg)?;
@@ -75,6 +81,21 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Plants one bug after the other. A bug that nobody notices is a failure.
+fn plant_all(first: u64, seeds: u64) -> ExitCode {
+    let mut caught = 0;
+    for plant in Plant::ALL {
+        let violation = find(*plant, first, seeds);
+        caught += usize::from(violation.is_some());
+        match violation {
+            Some((seed, violation)) => println!("{plant:<18} seed {seed}: {violation}"),
+            None => println!("{plant:<18} NOT CAUGHT in {seeds} seeds: {}", plant.describe()),
+        }
+    }
+    println!("{} planted, {caught} caught", Plant::ALL.len());
+    if caught == Plant::ALL.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// The last line. Its fields keep their order.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -85,6 +106,9 @@ struct Report<'a> {
     reorgs: u64,
     dropped: u64,
     crashes: u64,
+    calls: u64,
+    reverted: u64,
+    void: u64,
     events: &'a BTreeMap<&'static str, u64>,
     violations: usize,
 }
@@ -106,6 +130,9 @@ fn report(seeds: u64, stats: &Stats, violations: usize) -> serde_json::Result<St
         reorgs: stats.reorgs,
         dropped: stats.dropped,
         crashes: stats.crashes,
+        calls: stats.calls,
+        reverted: stats.reverted,
+        void: stats.void,
         events: &stats.events,
         violations,
     })

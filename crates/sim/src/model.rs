@@ -197,18 +197,30 @@ impl Contract {
         value: u128,
         now: u64,
     ) -> Result<Vec<Event>, Revert> {
+        let (next, events) = self.after(caller, call, value, now)?;
+        *self = next;
+        Ok(events)
+    }
+
+    /// The same, leaving this contract as it is: the contract afterwards, and what it said.
+    pub fn after(
+        &self,
+        caller: Address,
+        call: &Call,
+        value: u128,
+        now: u64,
+    ) -> Result<(Self, Vec<Event>), Revert> {
+        if value > 0 && !call.is_payable() {
+            return Err(Revert::NotPayable);
+        }
         let mut next = self.clone();
         if value > 0 {
-            if !call.is_payable() {
-                return Err(Revert::NotPayable);
-            }
             next.move_in(caller, COIN, value).ok_or(Revert::NotEnoughCoin)?;
         }
         let mut turn = Turn { contract: &mut next, caller, value, now, events: Vec::new() };
         turn.run(call)?;
         let events = turn.events;
-        *self = next;
-        Ok(events)
+        Ok((next, events))
     }
 
     // Set-up: what happens in tokens and wallets, outside of the contract.
@@ -269,6 +281,12 @@ impl Contract {
     /// All that is outside of the contract, by owner and token.
     pub fn wallets(&self) -> impl Iterator<Item = (Address, Address, u128)> {
         self.wallets.iter().map(|((owner, token), amount)| (*owner, *token, *amount))
+    }
+
+    /// What an owner lets the contract take of a token.
+    #[must_use]
+    pub fn allowance(&self, owner: Address, token: Address) -> u128 {
+        self.allowances.get(&(owner, token)).copied().unwrap_or(0)
     }
 
     /// What the contract itself has of the token.

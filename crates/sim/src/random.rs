@@ -33,4 +33,10 @@ impl Random {
     pub fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).unwrap_or(0)
     }
+
+    /// Another source, which depends on this one and leaves it as it is.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self::new(self.0 ^ 0x5DEE_CE66)
+    }
 }

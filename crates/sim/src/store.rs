@@ -12,14 +12,27 @@ use gristmill_market::{Changes, Needs, Policy, Window, World};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
 use gristmill_protocol::time::Timestamp;
 
-use crate::chain::TxId;
+use crate::chain::Transaction;
 
-/// An intent, and the transactions that were sent for it. More than one after a crash between sending and saving.
+/// An intent, and whether a transaction has been signed for it.
 #[derive(Clone, Debug)]
 pub struct IntentRow {
     pub intent: Intent,
-    pub sent: Vec<(TxId, Timestamp)>,
-    /// Mined successfully, or given up.
+    /// The newest transaction that carries it: its place in [`Store::signed`].
+    pub signed: Option<usize>,
+    /// Final, or given up.
+    pub done: bool,
+}
+
+/// A nonce, the intents that it stands for, and the versions of the transaction: the same call, each time for more
+/// gas. It is saved before anything is sent.
+#[derive(Clone, Debug)]
+pub struct SignedRow {
+    pub nonce: u64,
+    /// Places in [`Store::intents`].
+    pub intents: Vec<usize>,
+    pub versions: Vec<Transaction>,
+    pub sent_at: Timestamp,
     pub done: bool,
 }
 
@@ -37,6 +50,9 @@ pub struct Store {
     pub history: BTreeMap<JobId, u64>,
     /// In the order of planning; unique by kind and subject.
     pub intents: Vec<IntentRow>,
+    pub signed: Vec<SignedRow>,
+    /// The next nonce of the scheduler's account; `None` until the chain was asked.
+    pub next_nonce: Option<u64>,
     subjects: BTreeSet<(&'static str, String)>,
     pub verifications: BTreeSet<Verification>,
     /// The watcher's cursor: how many final logs have been decided.
@@ -51,6 +67,8 @@ impl Store {
             rows: Rows { jobs: BTreeMap::new(), attempts: BTreeMap::new(), nodes: BTreeMap::new() },
             history: BTreeMap::new(),
             intents: Vec::new(),
+            signed: Vec::new(),
+            next_nonce: None,
             subjects: BTreeSet::new(),
             verifications: BTreeSet::new(),
             cursor: 0,
@@ -114,7 +132,7 @@ impl Store {
         }
         for intent in changes.intents {
             if self.subjects.insert((intent.kind().as_str(), intent.subject())) {
-                self.intents.push(IntentRow { intent, sent: Vec::new(), done: false });
+                self.intents.push(IntentRow { intent, signed: None, done: false });
             }
         }
         self.verifications.extend(changes.verifications);

@@ -16,7 +16,9 @@ impl Town {
         match (self.plant, &mut command) {
             (
                 Some(Plant::NoFence),
-                Command::Start { speaker } | Command::Release { speaker, .. },
+                Command::Accept { speaker, .. }
+                | Command::Start { speaker }
+                | Command::Release { speaker, .. },
             ) => {
                 pose(world, speaker);
             }
@@ -89,6 +91,21 @@ impl Town {
                 for job in &mut changes.jobs {
                     job.excluded.clear();
                     world.jobs.insert(job.id, job.clone());
+                }
+            }
+            Some(Plant::UnheardNode) => {
+                for intent in &mut changes.intents {
+                    if let IntentAction::Assign { acceptance, .. } = &mut intent.action {
+                        *acceptance = None;
+                    }
+                }
+            }
+            Some(Plant::LooseTimer) => {
+                for job in &mut changes.jobs {
+                    if matches!(job.state, State::Settling { .. }) {
+                        job.due_at = None;
+                        world.jobs.insert(job.id, job.clone());
+                    }
                 }
             }
             _ => {}

@@ -11,6 +11,7 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
         ("api/openapi.json", gristmill_scheduler::openapi_json()),
         ("api/vectors.json", crate::vectors::render()?),
         ("docs/cli.md", cli_reference(root)?),
+        ("docs/faults.md", crate::faults::render(root)?),
         ("docs/gas.md", crate::gas::render(root)?),
     ];
     let mut stale = Vec::new();

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
 mod deploy;
+mod faults;
 mod gas;
 mod generate;
 mod suites;

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "gristmill-sim",
         &["gristmill-protocol", "gristmill-market", "gristmill-scheduler", "gristmill-node"],
     ),
-    ("gristmill-e2e", &["gristmill-protocol"]),
+    ("gristmill-e2e", &["gristmill-protocol", "gristmill-sim"]),
     ("gristmill-xtask", &["gristmill-protocol", "gristmill-scheduler", "gristmill-e2e"]),
 ];
 const MARKET_FOREIGN: &[&str] = &["serde", "thiserror"];

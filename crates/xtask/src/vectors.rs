@@ -1,14 +1,15 @@
-//! Golden vectors: spec hash, job id and every signature, in one file that every language tests itself against.
+//! Golden vectors: spec hash, job id, every signature, and an order with its proofs, in one file that every language tests itself against.
 //!
 //! The keys are the first of anvil's well-known mnemonic; they hold nothing anywhere that matters.
 
-use alloy::primitives::{Address, B256, address};
+use alloy::primitives::{Address, B256, Bytes, address};
 use alloy::signers::SignerSync;
 use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner};
 use anyhow::{Context, Result};
 use gristmill_e2e::keys::MNEMONIC;
-use gristmill_protocol::ids::{AttemptNumber, ManifestHash, NodeId, SpecHash};
+use gristmill_protocol::ids::{AttemptNumber, JobId, ManifestHash, NodeId, SpecHash};
 use gristmill_protocol::money::Amount;
+use gristmill_protocol::order::{MultiProof, Order, OrderTree};
 use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
 use gristmill_protocol::signing::{CompactSignature, Domain, Message};
 use gristmill_protocol::spec::JobSpec;
@@ -18,6 +19,9 @@ use serde_json::{Value, json};
 
 const DOMAIN: Domain =
     Domain { chain_id: 4439, contract: address!("0x5FbDB2315678afecb367f032d93F642f64180aa3") };
+
+/// Which jobs of an order are opened together: one, some, all.
+const ORDER_PARTS: &[&[usize]] = &[&[2], &[0, 3, 4], &[0, 1, 2, 3, 4]];
 
 /// Specs in the form that a person may write; the vectors hold the canonical form beside it.
 const SPECS: &[&str] = &[
@@ -61,6 +65,11 @@ pub(crate) fn render() -> Result<String> {
         Message::Renew { job_id, attempt, issued_at: 1_790_000_500 },
         Message::Release { job_id, attempt },
         Message::Enroll { node: node_id, provider: provider.address(), expires: 1_790_009_000 },
+        Message::Accept {
+            job_id: terms[1].id(&DOMAIN),
+            attempt: AttemptNumber(1),
+            expires: 1_790_000_560,
+        },
     ];
     let document = json!({
         "domain": {"name": "Gristmill", "version": "1", "chainId": DOMAIN.chain_id, "verifyingContract": DOMAIN.contract},
@@ -72,11 +81,12 @@ pub(crate) fn render() -> Result<String> {
         "terms": terms.iter().map(|terms| json!({"terms": terms_json(terms), "jobId": terms.id(&DOMAIN)})).collect::<Vec<_>>(),
         "receipts": [{"canonical": String::from_utf8(receipt.canonical_json())?, "receiptHash": receipt_hash}],
         "signatures": messages.iter().map(|message| signature_json(message, &node)).collect::<Result<Vec<_>>>()?,
+        "orders": [order_json(&terms[0], 1, &[], &submitter)?, order_json(&terms[0], 5, ORDER_PARTS, &submitter)?],
     });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
-fn terms(submitter: Address, scheduler: Address, first: SpecHash, second: SpecHash) -> [Terms; 2] {
+fn terms(submitter: Address, scheduler: Address, first: SpecHash, second: SpecHash) -> [Terms; 3] {
     let plain = Terms {
         submitter,
         scheduler,
@@ -95,6 +105,14 @@ fn terms(submitter: Address, scheduler: Address, first: SpecHash, second: SpecHa
         ruling_seconds: 604_800,
         spec_hash: first,
         salt: B256::repeat_byte(0x01),
+    };
+    // A job that is assigned with the node's acceptance.
+    let bonded = Terms {
+        arbiter: Address::repeat_byte(0xab),
+        bond: Amount(20_000_000_000_000_001),
+        dispute_bond: Amount(5_000_000_000_000_000),
+        salt: B256::repeat_byte(0x02),
+        ..plain
     };
     // Every field at its widest, so that no field can be cut short or swapped unseen.
     let widest = Terms {
@@ -116,7 +134,45 @@ fn terms(submitter: Address, scheduler: Address, first: SpecHash, second: SpecHa
         spec_hash: second,
         salt: B256::repeat_byte(0xff),
     };
-    [plain, widest]
+    [plain, bonded, widest]
+}
+
+/// Jobs that differ in nothing but their salt, the submitter's order over them, and what proves some of them.
+fn order_json(
+    terms: &Terms,
+    jobs: u8,
+    parts: &[&[usize]],
+    key: &PrivateKeySigner,
+) -> Result<Value> {
+    let jobs: Vec<(B256, JobId)> = (1..=jobs)
+        .map(|salt| {
+            let salt = B256::repeat_byte(salt);
+            (salt, Terms { salt, ..*terms }.id(&DOMAIN))
+        })
+        .collect();
+    let ids: Vec<JobId> = jobs.iter().map(|(_, id)| *id).collect();
+    let tree = OrderTree::new(&ids).context("an order over these jobs")?;
+    let order = Order { root: tree.root(), epoch: 0, expires: terms.deadline - 1000 };
+    let digest = DOMAIN.order_digest(&order);
+    let signature = key.sign_hash_sync(&digest)?;
+    let parts = parts.iter().map(|positions| {
+        let paths =
+            positions.iter().map(|position| tree.path(*position)).collect::<Option<Vec<_>>>();
+        let paths = paths.context("a position in the order")?;
+        let leaves: Vec<_> = positions.iter().map(|position| ids[*position]).zip(&paths).collect();
+        let multi = MultiProof::of(&leaves).context("a proof of these positions")?;
+        Ok(json!({"positions": positions, "proof": multi.proof, "flags": multi.flags}))
+    });
+    Ok(json!({
+        "terms": terms_json(terms),
+        "jobs": jobs.iter().map(|(salt, id)| json!({"salt": salt, "jobId": id})).collect::<Vec<_>>(),
+        "order": order,
+        "digest": digest,
+        "signer": key.address(),
+        "signature": Bytes::from(signature.as_bytes()),
+        "compactSignature": Bytes::from(signature.as_erc2098()),
+        "parts": parts.collect::<Result<Vec<_>>>()?,
+    }))
 }
 
 /// The terms under the names and in the order of the Solidity struct.

@@ -428,8 +428,7 @@ fn is_promised(draft: &Draft<'_>, intent: &IntentRef) -> Result<bool, Rejection>
 /// that was promised it is not to blame. Should the job be opened after all, it goes on.
 fn opening_failed(draft: &mut Draft<'_>, id: JobId, reason: &str) -> Result<Reply, Rejection> {
     let job = draft.job(id)?;
-    let over = job.state.name().is_end() || job.escrow != Escrow::None;
-    if over {
+    if job.state.name().is_end() || !job.is_prepaid() {
         return Ok(Reply::Unchanged);
     }
     let why = format!("its order does not open it on chain: {}", head(reason));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use gristmill_market::Command;
 use gristmill_market::command::{Fact, IntentRef};
 use gristmill_market::effect::{Intent, IntentAction};
-use gristmill_protocol::api::JobState;
+use gristmill_protocol::api::{JobState, Ruling};
 use gristmill_protocol::ids::{AttemptNumber, ReceiptHash};
 use gristmill_protocol::money::Amount;
 
@@ -123,6 +123,16 @@ const QUESTIONS: &[Question] = &[
         let intent: IntentRef = Intent { job: job(), action, round: 0 }.reference();
         stage.ask(Command::IntentFailed { intent, reason: "reverted".into() })
     }),
+    ("opening intent failed", |stage| {
+        let intent: IntentRef =
+            Intent { job: job(), action: IntentAction::Open, round: 0 }.reference();
+        stage.ask(Command::IntentFailed { intent, reason: "reverted".into() })
+    }),
+    ("accept a bond", |stage| {
+        let speaker = if stage.world.attempts.is_empty() { nobody() } else { stage.speaker(1) };
+        let (expires, signature) = (u64::MAX, crate::stage::RELEASE);
+        stage.ask(Command::Accept { speaker, expires, signature })
+    }),
     ("Opened", |stage| stage.chain(Fact::Opened { terms: terms(), spec: None })),
     ("Cancelled", |stage| stage.chain(Fact::Cancelled { amount: Amount(1000) })),
     ("Assigned to another", |stage| {
@@ -144,6 +154,24 @@ const QUESTIONS: &[Question] = &[
         stage.chain(Fact::Settled { node: node_id(1), attempt: attempt(1), receipt_hash })
     }),
     ("Published", |stage| stage.chain(published(ReceiptHash::default()))),
+    ("Forfeited", |stage| {
+        let (to_submitter, to_pool) = (Amount(1), Amount(1));
+        stage.chain(Fact::Forfeited { provider: provider(1), to_submitter, to_pool })
+    }),
+    ("Disputed", |stage| {
+        let until_s = stage.now_s() + 3600;
+        stage.chain(Fact::Disputed { by: crate::stage::SUBMITTER, until_s })
+    }),
+    ("Disputed, Ruled to reopen", |stage| {
+        let until_s = stage.now_s() + 3600;
+        let _ = stage.chain(Fact::Disputed { by: crate::stage::SUBMITTER, until_s });
+        stage.chain(Fact::Ruled { ruling: Ruling::Reopen })
+    }),
+    ("Disputed, Ruled to refund", |stage| {
+        let until_s = stage.now_s() + 3600;
+        let _ = stage.chain(Fact::Disputed { by: crate::stage::SUBMITTER, until_s });
+        stage.chain(Fact::Ruled { ruling: Ruling::Refund })
+    }),
     ("Paid", |stage| stage.chain(paid())),
     ("Refunded", |stage| stage.chain(Fact::Refunded { amount: Amount(1000) })),
 ];

@@ -16,6 +16,7 @@ CREATE TABLE chain_intents (
 ) STRICT;
 CREATE INDEX chain_intents_by_job ON chain_intents (job, id);
 CREATE INDEX chain_intents_planned ON chain_intents (try_at, id) WHERE tx IS NULL AND failure IS NULL;
+CREATE INDEX chain_intents_by_tx ON chain_intents (tx, id) WHERE tx IS NOT NULL;
 CREATE INDEX chain_intents_unreported ON chain_intents (id) WHERE failure IS NOT NULL AND reported = 0;
 
 CREATE TABLE chain_signers (
@@ -32,7 +33,6 @@ CREATE TABLE chain_txs (
     id INTEGER PRIMARY KEY,
     signer BLOB NOT NULL,
     nonce INTEGER NOT NULL,
-    intent INTEGER NOT NULL REFERENCES chain_intents (id),
     state TEXT NOT NULL CHECK (state IN ('signed', 'sent', 'mined', 'final', 'lost')),
     gas_limit INTEGER NOT NULL,
     mined_number INTEGER,

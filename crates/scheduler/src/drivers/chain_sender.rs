@@ -5,7 +5,7 @@
 //! nonce that was taken is never given up: if its intent became pointless, a transfer of nothing uses it up. Only the lowest
 //! nonce that is not mined is ever priced anew. The contract does the rest: it acts at most once for each job.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use alloy::primitives::{Bytes, U256};
@@ -13,12 +13,14 @@ use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
 use futures_util::{StreamExt, TryStreamExt};
 use gristmill_market::Command;
+use gristmill_market::job::Job;
 use gristmill_protocol::Address;
+use gristmill_protocol::api::EscrowState;
 use gristmill_protocol::ids::TxHash;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::chain_rpc::{CallError, ChainRpc, Fees, Simulation};
+use super::chain_rpc::{CallError, ChainRpc, Fees, Revert, Simulation};
 use super::chain_watcher::{ChainError, ChainNow};
 use crate::clock::Clock;
 use crate::store::chain::{
@@ -28,9 +30,11 @@ use crate::store::{self, Store};
 use crate::turn::{Refused, Turns};
 use crate::wake::Wake;
 
+mod batch;
 pub mod call;
 mod draft;
 
+use batch::Ready;
 use call::Refusal;
 use draft::{Draft, raise, sign, with_margin};
 
@@ -51,6 +55,10 @@ const BACKOFF_MS: u64 = 500;
 const BACKOFF_MS_MAX: u64 = 30_000;
 /// An intent that is refused for now this often is given up; the rules plan it again if they still want it.
 const TRIES_MAX: u32 = 20;
+/// Planned intents of one look.
+const PLANNED_MAX: usize = 512;
+/// Intents that are tried at once, each with a call or two.
+const SIMULATIONS_AT_ONCE: usize = 8;
 /// Receipts that are asked for at once.
 const RECEIPTS_AT_ONCE: usize = 8;
 /// Failed intents that are reported in one step.
@@ -96,7 +104,7 @@ pub struct Memory {
 enum Finding {
     Mined { tx: TxId, inclusion: Inclusion },
     Unmined { tx: TxId },
-    Final { tx: TxId, intent: IntentId, failure: Option<String> },
+    Final { tx: TxId, failures: Vec<(IntentId, String)> },
     Lost { tx: TxId },
 }
 
@@ -266,8 +274,8 @@ impl ChainSender {
             }
             let covered_to = inclusion.block.number.saturating_add(self.finality_depth);
             if covered_to <= head.saturating_add(1) && self.is_followed(inclusion.block).await? {
-                let failure = self.failure(&tx, &inclusion).await?;
-                findings.push(Finding::Final { tx: tx.id, intent: tx.intent, failure });
+                let failures = self.failures(&tx, &inclusion).await?;
+                findings.push(Finding::Final { tx: tx.id, failures });
             }
         }
         if findings.is_empty() {
@@ -291,9 +299,9 @@ impl ChainSender {
                         Finding::Mined { tx, inclusion } => rows.mark_mined(*tx, inclusion)?,
                         Finding::Unmined { tx } => rows.unmark_mined(*tx)?,
                         Finding::Lost { tx } => rows.mark_lost(*tx)?,
-                        Finding::Final { tx, intent, failure } => {
+                        Finding::Final { tx, failures } => {
                             rows.mark_final(*tx)?;
-                            if let Some(reason) = failure {
+                            for (intent, reason) in failures {
                                 rows.fail_intent(*intent, reason)?;
                             }
                         }
@@ -313,25 +321,39 @@ impl ChainSender {
         Ok(known.is_none_or(|known| *known == block))
     }
 
-    /// Why a transaction that is final did not do what its intent wants, if so.
-    async fn failure(
+    /// Which intents a transaction that is final has not done, and why.
+    async fn failures(
         &self,
         tx: &TxRow,
         inclusion: &Inclusion,
-    ) -> Result<Option<String>, ChainError> {
+    ) -> Result<Vec<(IntentId, String)>, ChainError> {
+        let all = |reason: &str| {
+            tx.intents.iter().map(|intent| (*intent, reason.to_owned())).collect::<Vec<_>>()
+        };
         if tx.is_filler(&inclusion.hash) {
-            return Ok(Some(
-                "it became pointless before it was mined, and its nonce was used up instead"
-                    .to_owned(),
+            return Ok(all(
+                "it became pointless before it was mined, and its nonce was used up instead",
             ));
         }
+        let calls = self.read_calls(&tx.intents).await?;
         if inclusion.success {
-            return Ok(None);
+            if !batch::may_skip(&calls) {
+                return Ok(Vec::new());
+            }
+            let receipt = self.rpc.receipt(inclusion.hash).await?;
+            let receipt =
+                receipt.ok_or(CallError::Inconsistent("a receipt that it had is gone"))?;
+            let skipped = batch::skipped(&receipt, self.contract);
+            let reason = |call: &Ready| {
+                let reason = skipped.get(&call.job.id)?;
+                Some((call.row.id, format!("the contract left it out: {reason}")))
+            };
+            return Ok(calls.iter().filter_map(reason).collect());
         }
         // The receipt does not say why. The block before it does, unless the reason came within the block itself.
         let before = inclusion.block.number.saturating_sub(1);
-        let reason = match self.read_call(tx.intent).await? {
-            Some((_, data)) => match self.rpc.simulate_at(self.address(), &data, before).await {
+        let reason = match batch::calldata(&calls) {
+            Some(data) => match self.rpc.simulate_at(self.address(), &data, before).await {
                 Ok(Simulation::Reverts(revert)) => call::describe(&revert),
                 Ok(Simulation::Succeeds { .. }) | Err(_) => {
                     "the contract does not say why".to_owned()
@@ -341,7 +363,7 @@ impl ChainSender {
         };
         tracing::error!(tx = %inclusion.hash, reason, "a transaction was mined and reverted");
         metrics::counter!("gristmill_chain_reverts_total").increment(1);
-        Ok(Some(format!("the transaction {} was mined and reverted: {reason}", inclusion.hash)))
+        Ok(all(&format!("the transaction {} was mined and reverted: {reason}", inclusion.hash)))
     }
 
     /// Tells the rules what can never be mined.
@@ -383,14 +405,17 @@ impl ChainSender {
         now: &ChainNow,
         fence: u64,
     ) -> Result<bool, ChainError> {
-        let room = OPEN_MAX.saturating_sub(open.len());
+        let mut room = OPEN_MAX.saturating_sub(open.len());
+        if room == 0 {
+            return Ok(false);
+        }
         let at = self.clock.now();
         let planned = store::read(&self.store, move |rows| {
             // While contract, events and database differ, nothing new is signed; what is signed goes its way.
             if rows.payout_stop()?.is_some() {
                 return Ok(Vec::new());
             }
-            rows.planned_intents(at, room)
+            rows.planned_intents(at, PLANNED_MAX)
         })
         .await?;
         if planned.is_empty() {
@@ -402,10 +427,132 @@ impl ChainSender {
             purse = purse.saturating_sub(most_wei(tx.gas_limit, tx.newest().max_fee_wei));
         }
         let mut signed_any = false;
-        for row in planned {
-            signed_any |= self.sign(row, fees, &mut purse, now, fence).await?;
+        let mut groups = VecDeque::from(batch::group(self.ready(planned, now).await?, GAS_MAX));
+        while let Some(group) = groups.pop_front().filter(|_| room > 0) {
+            let Some((data, gas)) = self.price(&group).await? else {
+                // Together they fail, though each of them would not: then one after another.
+                groups.extend(group.into_iter().map(|item| vec![item]));
+                continue;
+            };
+            let draft = Draft {
+                to: self.contract,
+                data: data.into(),
+                gas_limit: with_margin(gas),
+                fees,
+                at_block: now.head.block.number,
+                filler: false,
+            };
+            let intents = group.iter().map(|item| item.row.id).collect();
+            if self.sign(intents, draft, &mut purse, fence).await? {
+                metrics::histogram!("gristmill_chain_intents_per_transaction")
+                    .record(u32::try_from(group.len()).unwrap_or(u32::MAX));
+                signed_any = true;
+                room -= 1;
+            }
         }
         Ok(signed_any)
+    }
+
+    /// Calldata and gas of a group; nothing where it would fail as a whole.
+    async fn price(&self, group: &[Ready]) -> Result<Option<(Vec<u8>, u64)>, ChainError> {
+        let Some(data) = batch::calldata(group) else { return Ok(None) };
+        if let [alone] = group {
+            return Ok(Some((data, alone.gas)));
+        }
+        Ok(match self.rpc.simulate_pending(self.address(), &data).await? {
+            Simulation::Succeeds { gas } => Some((data, gas)),
+            Simulation::Reverts(revert) => {
+                tracing::warn!(revert = call::describe(&revert), "a batch is taken apart");
+                None
+            }
+        })
+    }
+
+    /// What the contract would accept now. The rest is postponed or given up.
+    async fn ready(
+        &mut self,
+        planned: Vec<IntentRow>,
+        now: &ChainNow,
+    ) -> Result<Vec<Ready>, ChainError> {
+        let ids: Vec<IntentId> = planned.iter().map(|row| row.id).collect();
+        let calls = self.read_calls(&ids).await?;
+        for row in planned.iter().filter(|row| !calls.iter().any(|call| call.row.id == row.id)) {
+            self.give_up(row.id, "its job is not known any more".to_owned()).await?;
+        }
+        let (wanted, pointless): (Vec<Ready>, Vec<Ready>) =
+            calls.into_iter().partition(|call| call.row.intent.is_wanted(&call.job));
+        for call in pointless {
+            self.give_up(call.row.id, "it became pointless before it was signed".to_owned())
+                .await?;
+        }
+        let this = &*self;
+        let tried: Vec<(Ready, Simulation)> = futures_util::stream::iter(wanted)
+            .map(|call| async move {
+                let answer = this.try_alone(&call, now).await?;
+                Ok::<_, ChainError>((call, answer))
+            })
+            .buffered(SIMULATIONS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut ready = Vec::new();
+        for (call, answer) in tried {
+            match answer {
+                Simulation::Succeeds { gas } if with_margin(gas) > GAS_MAX => {
+                    let reason =
+                        format!("it needs {gas} gas, and a transaction can carry {GAS_MAX}");
+                    self.give_up(call.row.id, reason).await?;
+                }
+                Simulation::Succeeds { gas } => ready.push(Ready { gas, ..call }),
+                Simulation::Reverts(revert) => self.refused(&call.row, &revert, now).await?,
+            }
+        }
+        Ok(ready)
+    }
+
+    /// What would happen to an intent alone, on top of what is waiting to be mined.
+    async fn try_alone(&self, call: &Ready, now: &ChainNow) -> Result<Simulation, ChainError> {
+        let data = batch::calldata(std::slice::from_ref(call)).unwrap_or_default();
+        let answer = self.rpc.simulate_pending(self.address(), &data).await?;
+        if let (Simulation::Succeeds { .. }, true) = (&answer, call.opens())
+            && let Some(revert) = self.would_skip(&call.job, now.head.block.number).await?
+        {
+            return Ok(Simulation::Reverts(revert));
+        }
+        Ok(answer)
+    }
+
+    /// Why an order would not open a job: the verb for many leaves it out without an error.
+    async fn would_skip(&self, job: &Job, block: u64) -> Result<Option<Revert>, ChainError> {
+        let stored = self.rpc.job_at(job.id, block).await?;
+        if stored.state != EscrowState::None {
+            return Ok(Some(call::already(job.id, stored.state)));
+        }
+        let (owner, token, required) = (job.terms.submitter, job.terms.token, job.terms.bounty);
+        let available = self.rpc.balance_at(owner, token, block).await?;
+        Ok((available < U256::from(required.0)).then(|| call::too_little(job, available)))
+    }
+
+    async fn refused(
+        &self,
+        row: &IntentRow,
+        revert: &Revert,
+        now: &ChainNow,
+    ) -> Result<(), ChainError> {
+        let why = call::describe(revert);
+        match call::judge(row.intent.kind(), revert, now.head.timestamp_s) {
+            Refusal::ForNow if row.tries < TRIES_MAX => {
+                let wait_ms = (BACKOFF_MS << row.tries.min(16)).min(BACKOFF_MS_MAX);
+                let (id, at) = (row.id, self.clock.now().plus_millis(wait_ms));
+                tracing::debug!(intent = id.0, revert = why, wait_ms, "refused for now");
+                self.turns
+                    .write("chain_postpone", move |rows| rows.postpone_intent(id, at))
+                    .await?;
+                Ok(())
+            }
+            Refusal::ForNow | Refusal::ForGood => {
+                self.give_up(row.id, format!("the contract refuses it: {why}")).await
+            }
+        }
     }
 
     async fn balance(&self) -> Result<U256, ChainError> {
@@ -414,70 +561,18 @@ impl ChainSender {
         Ok(balance)
     }
 
+    /// Stores a signed transaction for the intents; false where there is no money for its gas, or no right to sign.
     async fn sign(
         &mut self,
-        row: IntentRow,
-        fees: Fees,
+        intents: Vec<IntentId>,
+        draft: Draft,
         purse: &mut U256,
-        now: &ChainNow,
         fence: u64,
     ) -> Result<bool, ChainError> {
-        let Some((wanted, data)) = self.read_call(row.id).await? else {
-            self.give_up(row.id, "its job is not known any more".to_owned()).await?;
-            return Ok(false);
-        };
-        if !wanted {
-            self.give_up(row.id, "it became pointless before it was signed".to_owned()).await?;
-            return Ok(false);
-        }
-        let gas_limit = match self.rpc.simulate_pending(self.address(), &data).await? {
-            Simulation::Succeeds { gas } => with_margin(gas),
-            Simulation::Reverts(revert) => {
-                match call::judge(row.intent.kind(), &revert, now.head.timestamp_s) {
-                    Refusal::ForNow if row.tries < TRIES_MAX => {
-                        let wait_ms = (BACKOFF_MS << row.tries.min(16)).min(BACKOFF_MS_MAX);
-                        let at = self.clock.now().plus_millis(wait_ms);
-                        tracing::debug!(
-                            intent = row.id.0,
-                            revert = call::describe(&revert),
-                            wait_ms,
-                            "refused for now"
-                        );
-                        self.turns
-                            .write("chain_postpone", move |rows| rows.postpone_intent(row.id, at))
-                            .await?;
-                    }
-                    Refusal::ForNow | Refusal::ForGood => {
-                        self.give_up(
-                            row.id,
-                            format!("the contract refuses it: {}", call::describe(&revert)),
-                        )
-                        .await?;
-                    }
-                }
-                return Ok(false);
-            }
-        };
-        if gas_limit > GAS_MAX {
-            self.give_up(
-                row.id,
-                format!("it needs {gas_limit} gas, and a transaction can carry {GAS_MAX}"),
-            )
-            .await?;
-            return Ok(false);
-        }
-        let Some(left) = purse.checked_sub(most_wei(gas_limit, fees.max_wei)) else {
+        let Some(left) = purse.checked_sub(most_wei(draft.gas_limit, draft.fees.max_wei)) else {
             // It stays planned, and takes a nonce when there is something to pay it with.
-            self.alarm_money(now.head.block.number);
+            self.alarm_money(draft.at_block);
             return Ok(false);
-        };
-        let draft = Draft {
-            to: self.contract,
-            data: data.into(),
-            gas_limit,
-            fees,
-            at_block: now.head.block.number,
-            filler: false,
         };
         let (signer, chain_id) = (self.signer.clone(), self.chain_id);
         let stored = self
@@ -486,7 +581,7 @@ impl ChainSender {
                 if rows.payout_stop()?.is_some() {
                     return Ok(None);
                 }
-                // Under the lock on the signer's row: the nonce, the bytes and the intent are stored together or not at all.
+                // Under the lock on the signer's row: the nonce, the bytes and the intents are stored together or not at all.
                 let Some(nonce) = rows.take_nonce(signer.address(), fence)? else {
                     return Ok(None);
                 };
@@ -496,7 +591,7 @@ impl ChainSender {
                 let tx = NewTx {
                     signer: signer.address(),
                     nonce,
-                    intent: row.id,
+                    intents: intents.clone(),
                     gas_limit: draft.gas_limit,
                     broadcast,
                 };
@@ -519,16 +614,19 @@ impl ChainSender {
         Ok(())
     }
 
-    /// Whether the rules still want an intent, and its calldata; nothing where its job is gone.
-    async fn read_call(&self, intent: IntentId) -> Result<Option<(bool, Vec<u8>)>, ChainError> {
-        let found = store::read(&self.store, move |rows| {
-            let Some(row) = rows.intent(intent)? else { return Ok(None) };
-            let Some(job) = rows.job(row.intent.job)? else { return Ok(None) };
-            Ok(Some((job, row.intent)))
+    /// Intents with their jobs; those whose job is gone are left out.
+    async fn read_calls(&self, intents: &[IntentId]) -> Result<Vec<Ready>, ChainError> {
+        let intents = intents.to_vec();
+        Ok(store::read(&self.store, move |rows| {
+            let mut calls = Vec::new();
+            for intent in &intents {
+                let Some(row) = rows.intent(*intent)? else { continue };
+                let Some(job) = rows.job(row.intent.job)? else { continue };
+                calls.push(Ready { row, job, gas: 0 });
+            }
+            Ok(calls)
         })
-        .await?;
-        Ok(found
-            .map(|(job, intent)| (intent.is_wanted(&job), call::calldata(&job, &intent.action))))
+        .await?)
     }
 
     /// Sends what was stored and perhaps never sent; after a start or a reorganization everything that is not mined.
@@ -647,7 +745,7 @@ impl ChainSender {
         self.send_again(&open, now).await
     }
 
-    /// What the nonce of `tx` is to be used for now: its intent, or nothing if the contract would refuse that for good.
+    /// What the nonce of `tx` is to be used for now: its intents, or nothing if the contract would refuse them for good.
     async fn redraft(
         &self,
         tx: &TxRow,
@@ -665,19 +763,17 @@ impl ChainSender {
         if tx.newest().filler {
             return Ok(Some(filler));
         }
-        let Some(row) = store::read(&self.store, {
-            let intent = tx.intent;
-            move |rows| rows.intent(intent)
-        })
-        .await?
-        else {
+        let calls = self.read_calls(&tx.intents).await?;
+        // As long as one of them is wanted all stay: the contract leaves out what has become pointless.
+        let Some(first) = calls.iter().find(|call| call.row.intent.is_wanted(&call.job)) else {
             return Ok(Some(filler));
         };
-        let Some((true, data)) = self.read_call(tx.intent).await? else { return Ok(Some(filler)) };
+        let kind = first.row.intent.kind();
+        let Some(data) = batch::calldata(&calls) else { return Ok(None) };
         let gas_limit = match self.rpc.simulate_latest(self.address(), &data).await? {
             Simulation::Succeeds { gas } => with_margin(gas).max(tx.gas_limit),
             Simulation::Reverts(revert) => {
-                match call::judge(row.intent.kind(), &revert, now.head.timestamp_s) {
+                match call::judge(kind, &revert, now.head.timestamp_s) {
                     Refusal::ForGood => return Ok(Some(filler)),
                     // By the time it is mined it may succeed.
                     Refusal::ForNow => tx.gas_limit,

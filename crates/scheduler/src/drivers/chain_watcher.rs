@@ -16,8 +16,9 @@ use gristmill_market::command::{ChainEvent, Fact};
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::escrow::ChainPosition;
 use gristmill_protocol::contracts::JobMarket::JobMarketEvents;
+use gristmill_protocol::contracts::ruling;
 use gristmill_protocol::deployment::Deployment;
-use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash};
+use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash, SpecHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::{Address, B256};
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::chain_rpc::{CallError, ChainRpc, Head};
 use crate::clock::Clock;
+use crate::content_store::ContentStore;
 use crate::store::chain::BlockRef;
 use crate::store::{self, Store, StoreError};
 use crate::turn::{Refused, Turns};
@@ -71,6 +73,8 @@ pub struct ChainWatcher {
     pub deployment: Deployment,
     /// Jobs and approvals of other schedulers are none of our business.
     pub scheduler: Address,
+    /// Where a spec is looked for that the database lacks. Without one, such jobs wait for their spec.
+    pub content: Option<Arc<ContentStore>>,
     /// In how many blocks an event must be covered to count as final, its own included.
     pub finality_depth: u64,
     pub poll_interval_ms: u64,
@@ -472,12 +476,27 @@ impl ChainWatcher {
                     at,
                 })
             }
+            E::Forfeited(e) => Meaning::Job(
+                JobId(e.jobId),
+                Fact::Forfeited {
+                    provider: e.provider,
+                    to_submitter: amount(e.toSubmitter),
+                    to_pool: amount(e.toPool),
+                },
+            ),
+            E::Disputed(e) => {
+                Meaning::Job(JobId(e.jobId), Fact::Disputed { by: e.by, until_s: e.until.to() })
+            }
+            E::Ruled(e) => match ruling(e.ruling) {
+                Some(ruling) => Meaning::Job(JobId(e.jobId), Fact::Ruled { ruling }),
+                None => {
+                    tracing::warn!(ruling = e.ruling, "an arbiter ruled as the ABI does not know");
+                    Meaning::Nothing
+                }
+            },
             E::Opened(_)
             | E::SchedulerApproved(_)
             | E::SchedulerDisapproved(_)
-            | E::Forfeited(_)
-            | E::Disputed(_)
-            | E::Ruled(_)
             | E::Skipped(_)
             | E::Deposited(_)
             | E::Credited(_)
@@ -541,7 +560,8 @@ impl ChainWatcher {
             Ok((known, specs))
         })
         .await?;
-        let (known, specs) = answers;
+        let (known, mut specs) = answers;
+        self.find_specs(&events, &mut specs).await?;
         events.retain(|event| known.contains(&event.job));
         for event in &mut events {
             if let Fact::Opened { terms, spec } = &mut event.fact {
@@ -570,6 +590,38 @@ impl ChainWatcher {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// After a loss of the database the specs of its jobs are in the content store still. They are found before the events
+    /// are applied, so that every rule knows what the job is.
+    async fn find_specs(
+        &self,
+        events: &[ChainEvent],
+        specs: &mut HashMap<SpecHash, KnownSpec>,
+    ) -> Result<(), ChainError> {
+        let Some(content) = &self.content else { return Ok(()) };
+        let lacking: HashSet<SpecHash> = events
+            .iter()
+            .filter_map(opened_spec)
+            .filter(|hash| !specs.contains_key(hash))
+            .collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let content = Arc::clone(content);
+        let looking = tokio::task::spawn_blocking(move || {
+            lacking.into_iter().filter_map(|hash| content.find_spec(hash).ok().flatten()).collect()
+        });
+        let found: Vec<KnownSpec> =
+            looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        specs.extend(found.iter().map(|known| (known.hash, known.clone())));
+        let (by, now) = (self.scheduler, self.clock.now());
+        self.turns
+            .write("found_specs", move |rows| {
+                found.iter().try_for_each(|known| rows.put_spec(known, by, now))
+            })
+            .await?;
         Ok(())
     }
 
@@ -608,7 +660,7 @@ enum Meaning {
     Nothing,
 }
 
-fn opened_spec(event: &ChainEvent) -> Option<gristmill_protocol::ids::SpecHash> {
+fn opened_spec(event: &ChainEvent) -> Option<SpecHash> {
     if let Fact::Opened { terms, .. } = &event.fact { Some(terms.spec_hash) } else { None }
 }
 

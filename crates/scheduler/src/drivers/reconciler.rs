@@ -4,7 +4,7 @@
 //! compares what it adds up to with the contract's own state at that block and with the database. A difference that a
 //! second look confirms stops payouts until a person has looked: see [`crate::store::reconcile`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map};
 use std::sync::Arc;
 
 use alloy::primitives::U256;
@@ -210,13 +210,18 @@ impl Reconciler {
         let mut span = self.log_blocks_max;
         while from <= cursor.number {
             let to = cursor.number.min(from.saturating_add(span - 1));
-            let logs = match self.rpc.logs(from, to).await {
-                Err(CallError::Refused(_)) if to > from => {
+            let answer = match self.rpc.events(from, to).await {
+                Err(error) if error.is_about_size() && to > from => {
                     span = (to - from).div_ceil(2);
                     continue;
                 }
-                logs => logs?,
+                answer => answer?,
             };
+            // The last page belongs to the block of the cursor, and the cursor to the chain that is compared.
+            let (block, logs) = answer.ok_or(LookError::Moved { number: to })?;
+            if to == cursor.number && block != cursor {
+                return Err(LookError::Moved { number: to });
+            }
             let ended = take_in(&mut ledger, &logs, findings)?;
             self.compare_ended(ended, cursor.number, findings).await?;
             from = to + 1;
@@ -277,10 +282,10 @@ impl Reconciler {
         let mut times = HashMap::new();
         for page in entries.chunks(PAGE_JOBS) {
             for block in page.iter().filter_map(|(_, entry, _)| entry.phase.timed_by()) {
-                if !times.contains_key(&block) {
+                if let hash_map::Entry::Vacant(unknown) = times.entry(block) {
                     let header = self.rpc.header_at(block).await?;
                     let header = header.ok_or(LookError::Moved { number: block })?;
-                    times.insert(block, header.timestamp_s);
+                    unknown.insert(header.timestamp_s);
                 }
             }
             let rpc = &self.rpc;
@@ -421,12 +426,9 @@ impl Reconciler {
             let held = match self.rpc.held_at(token, number).await {
                 Ok(held) => held,
                 // A token that no longer answers is its own trouble; the native coin always does.
-                Err(CallError::Refused(message) | CallError::Unreachable(message))
-                    if !vouched.contains(&token) =>
-                {
-                    findings
-                        .remarks
-                        .push(format!("the token {token} does not tell its balance: {message}"));
+                Err(error) if !vouched.contains(&token) => {
+                    let remark = format!("the token {token} does not tell its balance: {error}");
+                    findings.remarks.push(remark);
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -463,7 +465,7 @@ impl Reconciler {
 }
 
 /// The states of the mirror in which the contract holds money for a job.
-const LOCKED: [EscrowState; 5] = [
+pub(super) const LOCKED: [EscrowState; 5] = [
     EscrowState::Open,
     EscrowState::Assigned,
     EscrowState::Held,

@@ -4,7 +4,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use gristmill_market::Command;
 use gristmill_market::command::Speaker;
-use gristmill_protocol::api::{REASON_CHARS_MAX, ReleaseRequest, ReportRequest, StartRequest};
+use gristmill_protocol::api::{
+    AcceptRequest, REASON_CHARS_MAX, ReleaseRequest, ReportRequest, StartRequest,
+};
 use gristmill_protocol::content::parse_cid;
 use gristmill_protocol::error::{ErrorCode, Problem};
 use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, SpecHash};
@@ -21,11 +23,39 @@ use crate::app::App;
 use crate::store;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(start)).routes(routes!(report)).routes(routes!(release))
+    OpenApiRouter::new()
+        .routes(routes!(accept))
+        .routes(routes!(start))
+        .routes(routes!(report))
+        .routes(routes!(release))
 }
 
 fn speaker(account: Account, job: JobId, attempt: AttemptNumber, token: LeaseToken) -> Speaker {
     Speaker { node: NodeId(account.address), job, attempt, token }
+}
+
+/// The node takes a job with a bond: only then is it assigned on chain, and the bond locked.
+#[utoipa::path(post, path = "/v1/jobs/{id}/attempts/{number}/accept", tag = "attempts", security(("token" = [])),
+    params(("id" = JobId, Path), ("number" = AttemptNumber, Path), ("idempotency-key" = Option<String>, Header)),
+    request_body = AcceptRequest, responses(
+    (status = 204, description = "Noted."),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+))]
+async fn accept(
+    State(app): State<App>,
+    account: Account,
+    once: Once,
+    Path((id, number)): Path<(JobId, AttemptNumber)>,
+    body: JsonBody<AcceptRequest>,
+) -> Result<StatusCode, Refusal> {
+    let AcceptRequest { lease_token, expires, signature } = body.value;
+    let speaker = speaker(account, id, number, lease_token);
+    let message = Message::Accept { job_id: id, attempt: number, expires };
+    check_signature(&app.domain(), "Accept", &message, speaker.node, &signature)?;
+    let command = Command::Accept { speaker, expires, signature };
+    app.turns.submit_once(command, once.of(account, &body.bytes)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The program of an attempt is about to start.

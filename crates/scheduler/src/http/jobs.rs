@@ -9,6 +9,8 @@ use gristmill_protocol::Address;
 use gristmill_protocol::api::{CreateJob, Explanation, JobState, JobSummary, JobView, Page};
 use gristmill_protocol::error::{ErrorCode, Problem};
 use gristmill_protocol::ids::{JobId, LeaseToken};
+use gristmill_protocol::order::Funding;
+use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
 use rand::Rng;
 use serde::Deserialize;
@@ -46,7 +48,8 @@ pub(super) fn new_lease_token() -> LeaseToken {
 
 /// Announces a job whose bounty is about to be locked, or has been.
 ///
-/// The spec that the terms name must be stored. The job runs once the contract's event of its bounty is final.
+/// The spec that the terms name must be stored. The job runs once the contract's event of its bounty is final; with
+/// `funding`, an order that the submitter has signed, the scheduler opens it itself when a node is found.
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", security(("token" = [])), request_body = CreateJob, responses(
     (status = 201, body = JobView, description = "The job is new."),
     (status = 200, body = JobView, description = "The job was known."),
@@ -59,7 +62,10 @@ async fn create(
     once: Once,
     body: JsonBody<CreateJob>,
 ) -> Result<(StatusCode, Json<JobView>), Refusal> {
-    let terms = body.value.terms;
+    let CreateJob { terms, funding } = body.value;
+    if let Some(funding) = &funding {
+        check_order(&app, &terms, funding)?;
+    }
     let hash = terms.spec_hash;
     let Some(spec) = store::read(&app.store, move |rows| rows.spec(hash)).await? else {
         let detail = format!("no spec {hash} is stored here: put it to /v1/specs/{hash} first");
@@ -72,13 +78,26 @@ async fn create(
         by: account.address,
         terms,
         spec,
-        funding: None,
+        funding,
         token: new_lease_token(),
     };
     let reply = app.turns.submit_once(command, once.of(account, &body.bytes)).await?;
     let is_new = matches!(reply, gristmill_market::Reply::Created { .. });
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(views::job_view(&app, job).await?)))
+}
+
+/// Whether the submitter has signed the order. That the job is part of it, and that it is still valid, the rules see.
+fn check_order(app: &App, terms: &Terms, funding: &Funding) -> Result<(), Refusal> {
+    let domain = app.domain();
+    if domain.has_ordered(terms.submitter, &funding.order, &funding.signature.0) {
+        return Ok(());
+    }
+    let detail = format!(
+        "the order is not signed by the key of the submitter {}, for chain {} and contract {}; the orders of a wallet that is a contract are not taken here",
+        terms.submitter, domain.chain_id, domain.contract
+    );
+    Err(Refusal::new(ErrorCode::InvalidTerms, detail))
 }
 
 #[derive(Deserialize, IntoParams)]

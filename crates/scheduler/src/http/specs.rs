@@ -1,5 +1,7 @@
 //! Job specs: immutable, named by the hash of their canonical JSON.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -46,7 +48,14 @@ async fn put_spec(
         ));
     }
     let (known, now) = (KnownSpec { hash, spec }, app.clock.now());
+    // Beside the database, so that a job outlives its loss, and any IPFS tool finds the spec by its CID.
+    let (content, kept) = (Arc::clone(&app.content), known.clone());
+    let keeping = tokio::task::spawn_blocking(move || content.keep_spec(&kept)).await;
+    if let Ok(Err(error)) = keeping {
+        tracing::warn!(%hash, %error, "a spec is in the database only: the content store does not take it");
+    }
     app.turns.write("put_spec", move |rows| rows.put_spec(&known, account.address, now)).await?;
+    app.wake.spec_finder.notify_one();
     Ok((StatusCode::OK, Json(SpecStored { spec_hash: hash })))
 }
 

@@ -41,7 +41,7 @@ pub enum TxState {
     /// In a block that may yet be replaced.
     Mined,
     Final,
-    /// Somebody else used the nonce, finally. The intent is free for another one.
+    /// Somebody else used the nonce, finally. Its intents are free for another one.
     Lost,
 }
 
@@ -89,12 +89,12 @@ pub struct Inclusion {
     pub success: bool,
 }
 
-/// A nonce that was taken, and what it was taken for.
+/// A nonce that was taken, and what it was taken for: one intent, or several of a kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TxRow {
     pub id: TxId,
     pub nonce: u64,
-    pub intent: IntentId,
+    pub intents: Vec<IntentId>,
     pub state: TxState,
     pub gas_limit: u64,
     pub inclusion: Option<Inclusion>,
@@ -135,7 +135,7 @@ pub struct Broadcast {
 pub struct NewTx {
     pub signer: Address,
     pub nonce: u64,
-    pub intent: IntentId,
+    pub intents: Vec<IntentId>,
     pub gas_limit: u64,
     pub broadcast: Broadcast,
 }
@@ -222,7 +222,7 @@ pub trait ChainWrites {
     /// It was mined in a block that is gone.
     fn unmark_mined(&mut self, tx: TxId) -> Result<(), StoreError>;
     fn mark_final(&mut self, tx: TxId) -> Result<(), StoreError>;
-    /// Somebody else used the nonce: the intent waits for another one.
+    /// Somebody else used the nonce: its intents wait for another one.
     fn mark_lost(&mut self, tx: TxId) -> Result<(), StoreError>;
     /// Forgets the blocks after `common` and turns what was mined in them back to sent; how many transactions that were.
     fn roll_back(&mut self, common: Option<u64>) -> Result<u64, StoreError>;

@@ -15,7 +15,7 @@ use alloy::sol_types::SolCall;
 use gristmill_protocol::Address;
 use gristmill_protocol::contracts::{IJobMarket, JobMarket};
 use gristmill_protocol::deployment::Deployment;
-use gristmill_protocol::ids::NodeId;
+use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
 use gristmill_protocol::signing::{CompactSignature, Message};
 use gristmill_protocol::terms::Terms;
 use gristmill_scheduler::drivers::chain_rpc::ChainRpc;
@@ -99,7 +99,8 @@ impl Anvil {
             node: PrivateKeySigner::random(),
         };
         anvil.deploy().await;
-        anvil.enroll().await;
+        anvil.enroll(&anvil.node).await;
+        anvil.approve_scheduler().await;
         anvil
     }
 
@@ -120,18 +121,25 @@ impl Anvil {
         self.deployment.block = receipt.block_number.expect("it is mined");
     }
 
-    async fn enroll(&self) {
+    /// A node becomes the provider's.
+    pub(crate) async fn enroll(&self, node: &PrivateKeySigner) {
         let expires = self.timestamp().await + 3600;
-        let message = Message::Enroll { node: self.node_id(), provider: self.provider, expires };
-        let node_signature = IJobMarket::Signature::from(&self.node_signs(&message));
-        let (node_, expires) =
-            (self.node.address(), alloy::primitives::aliases::U40::from(expires));
+        let node_ = node.address();
+        let message = Message::Enroll { node: NodeId(node_), provider: self.provider, expires };
+        let digest = self.deployment.domain().digest(&message);
+        let signature =
+            CompactSignature::new(&node.sign_hash_sync(&digest).expect("a key in memory signs"));
+        let node_signature = IJobMarket::Signature::from(&signature);
+        let expires = alloy::primitives::aliases::U40::from(expires);
         self.call(
             self.provider,
             &JobMarket::enrollCall { node_, expires, nodeSignature: node_signature },
             0,
         )
         .await;
+    }
+
+    async fn approve_scheduler(&self) {
         self.call(
             self.provider,
             &JobMarket::approveSchedulerCall {
@@ -146,11 +154,6 @@ impl Anvil {
 
     pub(crate) fn node_id(&self) -> NodeId {
         NodeId(self.node.address())
-    }
-
-    pub(crate) fn node_signs(&self, message: &Message) -> CompactSignature {
-        let digest = self.deployment.domain().digest(message);
-        CompactSignature::new(&self.node.sign_hash_sync(&digest).expect("a key in memory signs"))
     }
 
     pub(crate) fn rpc(&self) -> Arc<ChainRpc> {
@@ -180,7 +183,12 @@ impl Anvil {
         receipt
     }
 
-    fn request(&self, from: Address, call: &impl SolCall, value: u128) -> TransactionRequest {
+    pub(crate) fn request(
+        &self,
+        from: Address,
+        call: &impl SolCall,
+        value: u128,
+    ) -> TransactionRequest {
         TransactionRequest::default()
             .with_from(from)
             .with_to(self.deployment.contract)
@@ -248,8 +256,13 @@ impl Anvil {
         self.control.get_transaction_count(self.scheduler.address()).await.expect("anvil answers")
     }
 
+    /// Whether this attempt holds the job in the newest block.
+    pub(crate) async fn is_assigned(&self, id: JobId, attempt: AttemptNumber) -> bool {
+        self.job(id).await == (2, attempt.0)
+    }
+
     /// State and attempt of a job, as the contract has it.
-    pub(crate) async fn job(&self, id: gristmill_protocol::ids::JobId) -> (u8, u16) {
+    pub(crate) async fn job(&self, id: JobId) -> (u8, u16) {
         let market = JobMarket::new(self.deployment.contract, &self.control);
         let job = market.job(id.0).call().await.expect("anvil answers");
         (job._0, job.attempt)

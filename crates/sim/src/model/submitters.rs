@@ -68,12 +68,12 @@ impl Turn<'_> {
         if slot.state != EscrowState::None && !again {
             return Err(Revert::WrongState { job, state: slot.state });
         }
-        check_terms(terms, self.now)?;
         if funds < terms.bounty.0 {
             let (owner, token) = (terms.submitter, terms.token);
             let required = terms.bounty.0;
             return Err(Revert::InsufficientBalance { owner, token, available: funds, required });
         }
+        check_terms(terms, self.now)?;
         let mut slot = Slot::default().opened(self.now, 0);
         self.contract.terms.insert(job, *terms);
         self.events.push(Event::Opened { job, terms: *terms });

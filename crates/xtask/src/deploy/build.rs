@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use alloy::primitives::{B256, Bytes};
+use alloy::primitives::{B256, Bytes, U256, keccak256};
 use anyhow::{Context, Result, bail, ensure};
 use gristmill_protocol::signing::Domain;
 use serde::Deserialize;
@@ -72,21 +72,9 @@ impl Recipe {
 }
 
 impl Build {
-    /// Compiles. The compiler reads nothing but the recipe.
+    /// Compiles. The compiler reads nothing but the recipe, so what it said of one is kept.
     pub(crate) fn of(root: &Path, recipe: Recipe) -> Result<Self> {
-        let solc = root.join("contracts/tools/solc");
-        let version = Command::new(&solc)
-            .arg("--version")
-            .output()
-            .context("run contracts/tools/solc; is Node.js installed?")?;
-        let version = String::from_utf8_lossy(&version.stdout).into_owned();
-        ensure!(
-            version.contains(&format!("Version: {}.", recipe.compiler)),
-            "the contract was built with solc {}, and this checkout has another: {}",
-            recipe.compiler,
-            version.lines().last().unwrap_or("none; run scripts/setup.sh")
-        );
-        let output = compile(&solc, &recipe.input)?;
+        let output = compiled(root, &recipe)?;
         let contract = &output["contracts"][SOURCE][NAME]["evm"];
         if contract.is_null() {
             let mut errors = output["errors"].as_array().into_iter().flatten();
@@ -125,13 +113,13 @@ impl Build {
             self.runtime_code.len()
         );
         let eip712 = domain.eip712();
-        let hash = |text: Option<&str>| alloy::primitives::keccak256(text.unwrap_or_default());
+        let hash = |text: Option<&str>| keccak256(text.unwrap_or_default());
         let words = [
             eip712.separator(),
             hash(eip712.name.as_deref()),
             hash(eip712.version.as_deref()),
             domain.contract.into_word(),
-            B256::from(alloy::primitives::U256::from(domain.chain_id)),
+            B256::from(U256::from(domain.chain_id)),
         ];
         let mut masked = code.to_vec();
         for places in self.immutables.values() {
@@ -158,7 +146,43 @@ impl Build {
     }
 }
 
-fn compile(solc: &Path, input: &Value) -> Result<Value> {
+/// What the compiler says of a recipe, this time or an earlier one.
+fn compiled(root: &Path, recipe: &Recipe) -> Result<Value> {
+    let solc = root.join("contracts/tools/solc");
+    let input = serde_json::to_vec(&recipe.input)?;
+    let key = keccak256([recipe.compiler.as_bytes(), b"\n", &input].concat());
+    // Forge's folder for what can be made again; `forge clean` empties it.
+    let folder = root.join("contracts/cache/solc");
+    let kept = folder.join(format!("{key:x}.json"));
+    if let Some(output) =
+        std::fs::read(&kept).ok().and_then(|json| serde_json::from_slice(&json).ok())
+    {
+        return Ok(output);
+    }
+    check_version(&solc, &recipe.compiler)?;
+    let output = compile(&solc, &input)?;
+    std::fs::create_dir_all(&folder)?;
+    let mut draft = tempfile::NamedTempFile::new_in(&folder)?;
+    draft.write_all(&output)?;
+    draft.persist(&kept)?;
+    serde_json::from_slice(&output).context("read the compiler's output")
+}
+
+fn check_version(solc: &Path, wanted: &str) -> Result<()> {
+    let output = Command::new(solc)
+        .arg("--version")
+        .output()
+        .context("run contracts/tools/solc; is Node.js installed?")?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        version.contains(&format!("Version: {wanted}.")),
+        "the contract was built with solc {wanted}, and this checkout has another: {}",
+        version.lines().last().unwrap_or("none; run scripts/setup.sh")
+    );
+    Ok(())
+}
+
+fn compile(solc: &Path, input: &[u8]) -> Result<Vec<u8>> {
     let mut child = Command::new(solc)
         .arg("--standard-json")
         .stdin(Stdio::piped())
@@ -167,10 +191,10 @@ fn compile(solc: &Path, input: &Value) -> Result<Value> {
         .spawn()
         .context("run contracts/tools/solc")?;
     // solc reads all of its input before it writes, so neither side waits for the other.
-    child.stdin.take().context("solc has no stdin")?.write_all(&serde_json::to_vec(input)?)?;
+    child.stdin.take().context("solc has no stdin")?.write_all(input)?;
     let output = child.wait_with_output()?;
     ensure!(output.status.success(), "contracts/tools/solc failed");
-    serde_json::from_slice(&output.stdout).context("read the compiler's output")
+    Ok(output.stdout)
 }
 
 #[cfg(test)]

@@ -64,6 +64,16 @@ impl ChainRpc {
         self.view(token, &Erc20::balanceOfCall { owner: contract }, number).await
     }
 
+    /// What an owner had in the contract right after the block with this number; zero is the native coin.
+    pub async fn balance_at(
+        &self,
+        owner: Address,
+        token: Address,
+        number: u64,
+    ) -> Result<U256, CallError> {
+        self.view(self.contract, &JobMarket::balanceCall { owner, token }, number).await
+    }
+
     async fn view<C: SolCall>(
         &self,
         to: Address,

@@ -1,21 +1,26 @@
 //! From intents to calls of the contract, and from the contract's refusals back to what they mean for an intent.
 
-use alloy::primitives::Address;
 use alloy::primitives::aliases::U40;
-use alloy::sol_types::{SolCall, SolInterface};
+use alloy::primitives::{Address, U256};
+use alloy::sol_types::{SolCall, SolError, SolInterface};
 use gristmill_market::effect::IntentAction;
 use gristmill_market::escrow::Escrow;
 use gristmill_market::job::Job;
-use gristmill_protocol::api::IntentKind;
-use gristmill_protocol::contracts::IJobMarket;
+use gristmill_protocol::api::{EscrowState, IntentKind};
 use gristmill_protocol::contracts::JobMarket::{self, JobMarketErrors};
+use gristmill_protocol::contracts::{IJobMarket, escrow_state};
+use gristmill_protocol::ids::JobId;
 use gristmill_protocol::money::Amount;
+use gristmill_protocol::order::MultiProof;
 use gristmill_protocol::signing::u40;
 
 use crate::drivers::chain_rpc::Revert;
 
 /// An intent whose time comes within this is waited for; one that comes later is planned again by the rules.
 const WAIT_SECONDS_MAX: u64 = 120;
+
+/// Bytes of calldata that one job takes in a batch, at most: terms, node, signature, and its part of an order's proof.
+pub const ITEM_BYTES_MAX: usize = 1_152;
 
 /// What a refusal of the contract means for an intent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,29 +36,18 @@ pub enum Refusal {
 pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
     let t = IJobMarket::Terms::from(&job.terms);
     match action {
-        IntentAction::Open => open(job, Address::ZERO),
-        IntentAction::OpenAndAssign { node, .. } => open(job, node.0),
+        IntentAction::Open | IntentAction::OpenAndAssign { .. } => {
+            open(&[(job, action)]).unwrap_or_default()
+        }
         // An open job without a bond can do without its terms, for a third of the price of calldata.
         IntentAction::Assign { attempt, node, .. }
             if job.terms.bond == Amount::ZERO && !matches!(job.escrow, Escrow::Assigned { .. }) =>
         {
             JobMarket::assignCall { id: job.id.0, node_: node.0, attempt: attempt.0 }.abi_encode()
         }
-        IntentAction::Assign { attempt, node, acceptance } => JobMarket::assignWithTermsCall {
-            assignment: IJobMarket::Assignment {
-                terms: t,
-                node: node.0,
-                attempt: attempt.0,
-                expires: acceptance
-                    .as_ref()
-                    .map_or(U40::ZERO, |acceptance| u40(acceptance.expires)),
-                acceptance: acceptance
-                    .as_ref()
-                    .map(|acceptance| IJobMarket::Signature::from(&acceptance.signature))
-                    .unwrap_or_default(),
-            },
-        }
-        .abi_encode(),
+        IntentAction::Assign { .. } => assignment(job, action)
+            .map(|assignment| JobMarket::assignWithTermsCall { assignment }.abi_encode())
+            .unwrap_or_default(),
         IntentAction::CallIn { .. } => JobMarket::callInCall { t }.abi_encode(),
         IntentAction::Release { signature, .. } => {
             JobMarket::releaseCall { t, signature: signature.into() }.abi_encode()
@@ -68,25 +62,106 @@ pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
     }
 }
 
-/// Opens a prepaid job by its order, and assigns it where a node is named. Without an order, which a prepaid job has until
-/// it is open, the contract refuses.
-fn open(job: &Job, node: Address) -> Vec<u8> {
-    let (order, signature, proof) = match &job.funding {
-        Some(funding) => (
-            IJobMarket::Order::from(&funding.order),
-            funding.signature.0.clone(),
-            funding.path.siblings.clone(),
-        ),
-        None => Default::default(),
-    };
-    JobMarket::openManyCall {
-        openings: vec![IJobMarket::Opening { terms: (&job.terms).into(), node }],
-        order,
-        signature: signature.into(),
-        flags: vec![false; proof.len()],
-        proof,
+/// The calldata of the verb for many jobs: of intents that can share a transaction, in the order in which they are given.
+/// Nothing where they cannot.
+#[must_use]
+pub fn batch_calldata(calls: &[(&Job, &IntentAction)]) -> Option<Vec<u8>> {
+    match calls.first()?.1 {
+        IntentAction::Open | IntentAction::OpenAndAssign { .. } => open(calls),
+        IntentAction::Assign { .. } => {
+            let assignments = calls.iter().map(|(job, action)| assignment(job, action));
+            let assignments = assignments.collect::<Option<_>>()?;
+            Some(JobMarket::assignManyCall { assignments }.abi_encode())
+        }
+        IntentAction::Settle { .. } => {
+            let settlements = calls.iter().map(|(job, action)| settlement(job, action));
+            let settlements = settlements.collect::<Option<_>>()?;
+            Some(JobMarket::settleManyCall { settlements }.abi_encode())
+        }
+        IntentAction::CallIn { .. }
+        | IntentAction::Release { .. }
+        | IntentAction::Lapse { .. }
+        | IntentAction::Claim { .. }
+        | IntentAction::Refund => None,
     }
-    .abi_encode()
+}
+
+/// Opens prepaid jobs by their order, and assigns those for which a node is named.
+fn open(calls: &[(&Job, &IntentAction)]) -> Option<Vec<u8>> {
+    let funding = calls.first()?.0.funding.as_ref()?;
+    let mut openings = Vec::new();
+    let mut paths = Vec::new();
+    for (job, action) in calls {
+        let node = match action {
+            IntentAction::Open => Address::ZERO,
+            IntentAction::OpenAndAssign { node, .. } => node.0,
+            IntentAction::Assign { .. }
+            | IntentAction::CallIn { .. }
+            | IntentAction::Release { .. }
+            | IntentAction::Lapse { .. }
+            | IntentAction::Settle { .. }
+            | IntentAction::Claim { .. }
+            | IntentAction::Refund => return None,
+        };
+        openings.push(IJobMarket::Opening { terms: (&job.terms).into(), node });
+        paths.push((job.id, &job.funding.as_ref()?.path));
+    }
+    let proof = MultiProof::of(&paths)?;
+    let jobs: Vec<_> = paths.iter().map(|(job, _)| *job).collect();
+    if !proof.proves(&jobs, funding.order.root) {
+        return None;
+    }
+    let call = JobMarket::openManyCall {
+        openings,
+        order: (&funding.order).into(),
+        signature: funding.signature.0.clone().into(),
+        proof: proof.proof,
+        flags: proof.flags,
+    };
+    Some(call.abi_encode())
+}
+
+fn assignment(job: &Job, action: &IntentAction) -> Option<IJobMarket::Assignment> {
+    let IntentAction::Assign { attempt, node, acceptance } = action else { return None };
+    let acceptance = acceptance.as_ref();
+    Some(IJobMarket::Assignment {
+        terms: (&job.terms).into(),
+        node: node.0,
+        attempt: attempt.0,
+        expires: acceptance.map_or(U40::ZERO, |acceptance| u40(acceptance.expires)),
+        acceptance: acceptance
+            .map(|acceptance| IJobMarket::Signature::from(&acceptance.signature))
+            .unwrap_or_default(),
+    })
+}
+
+fn settlement(job: &Job, action: &IntentAction) -> Option<IJobMarket::Settlement> {
+    let IntentAction::Settle { receipt_hash, signature, .. } = action else { return None };
+    Some(IJobMarket::Settlement {
+        terms: (&job.terms).into(),
+        receiptHash: receipt_hash.0,
+        signature: signature.into(),
+    })
+}
+
+/// The refusal of a job that exists already.
+#[must_use]
+pub fn already(job: JobId, state: EscrowState) -> Revert {
+    let number = (0..=u8::MAX).find(|number| escrow_state(*number) == Some(state));
+    let error = JobMarket::WrongState { jobId: job.0, state: number.unwrap_or_default() };
+    Revert { data: error.abi_encode(), message: String::new() }
+}
+
+/// The refusal of a job for which its submitter has not enough in the market.
+#[must_use]
+pub fn too_little(job: &Job, available: U256) -> Revert {
+    let error = JobMarket::InsufficientBalance {
+        owner: job.terms.submitter,
+        token: job.terms.token,
+        available,
+        required: U256::from(job.terms.bounty.0),
+    };
+    Revert { data: error.abi_encode(), message: String::new() }
 }
 
 /// What it means that the contract refuses a call of this kind when its clock says `now_s`.
@@ -194,8 +269,7 @@ pub fn describe(revert: &Revert) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::{B256, U256};
-    use alloy::sol_types::SolError;
+    use alloy::primitives::B256;
 
     fn revert(error: &impl SolError) -> Revert {
         Revert { data: error.abi_encode(), message: String::new() }

@@ -111,9 +111,9 @@ impl Slot {
             Escrow::Assigned { node, lease_end_s, called_in, .. } => {
                 (Some(node), lease_end_s, called_in)
             }
-            Escrow::Held { node, until_s, .. } | Escrow::Published { node, until_s, .. } => {
-                (Some(node), until_s, false)
-            }
+            Escrow::Held { node, until_s, .. }
+            | Escrow::Published { node, until_s, .. }
+            | Escrow::Disputed { node, until_s, .. } => (Some(node), until_s, false),
             Escrow::None | Escrow::Open | Escrow::Paid | Escrow::Refunded | Escrow::Cancelled => {
                 (None, 0, false)
             }
@@ -160,6 +160,8 @@ impl fmt::Display for Slot {
 /// Whether an intent whose transaction is final has left no trace in the events of an unfinished job.
 pub(super) fn is_without_effect(action: &IntentAction, entry: &Entry) -> bool {
     match *action {
+        // That there is an entry says that it was opened.
+        IntentAction::Open | IntentAction::OpenAndAssign { .. } => false,
         IntentAction::Assign { attempt, .. } | IntentAction::CallIn { attempt, .. } => {
             entry.attempt < attempt
         }
@@ -185,7 +187,9 @@ pub(super) fn was_without_effect(action: &IntentAction, ended: &Ended) -> bool {
             End::Refunded { .. } => false,
             End::Paid { .. } | End::Cancelled { .. } => true,
         },
-        IntentAction::Assign { .. }
+        IntentAction::Open
+        | IntentAction::OpenAndAssign { .. }
+        | IntentAction::Assign { .. }
         | IntentAction::CallIn { .. }
         | IntentAction::Release { .. }
         | IntentAction::Lapse { .. }

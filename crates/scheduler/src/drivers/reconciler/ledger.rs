@@ -9,17 +9,15 @@ use std::fmt;
 
 use alloy::primitives::U256;
 use gristmill_protocol::Address;
-use gristmill_protocol::api::EscrowState;
+use gristmill_protocol::api::{EscrowState, Ruling};
 use gristmill_protocol::contracts::JobMarket::JobMarketEvents;
+use gristmill_protocol::contracts::ruling;
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::terms::Terms;
 
 /// Unfinished jobs and tokens that are kept. Each costs whoever makes it a transaction.
 pub(crate) const ENTRIES_MAX: usize = 1_000_000;
-
-/// `IJobMarket.Ruling.Reopen`, which the ABI knows as a number only.
-const RULING_REOPEN: u8 = 2;
 
 /// What events add up to.
 #[derive(Clone, Debug)]
@@ -345,7 +343,7 @@ impl Ledger {
             // What a ruling to pay or to refund leads to is in the event after it; after one to reopen the job is open.
             E::Ruled(e) => self.step(JobId(e.jobId), "ruled on", |entry| {
                 let is_disputed = matches!(entry.phase, Phase::Disputed { .. });
-                if e.ruling == RULING_REOPEN {
+                if ruling(e.ruling) == Some(Ruling::Reopen) {
                     entry.phase = Phase::Open;
                 }
                 is_disputed

@@ -260,7 +260,7 @@ impl ChainWrites for MemoryRows {
         let row = TxRow {
             id,
             nonce: tx.nonce,
-            intent: tx.intent,
+            intents: tx.intents.clone(),
             state: TxState::Signed,
             gas_limit: tx.gas_limit,
             inclusion: None,
@@ -268,7 +268,9 @@ impl ChainWrites for MemoryRows {
         };
         self.chain.txs.push((tx.signer, row));
         self.insert_broadcast(id, &tx.broadcast)?;
-        self.chain.intent_mut(tx.intent).tx = Some(id);
+        for intent in &tx.intents {
+            self.chain.intent_mut(*intent).tx = Some(id);
+        }
         Ok(id)
     }
 
@@ -318,8 +320,9 @@ impl ChainWrites for MemoryRows {
         let row = self.chain.tx_mut(tx);
         if matches!(row.state, TxState::Signed | TxState::Sent) {
             row.state = TxState::Lost;
-            let intent = row.intent;
-            self.chain.intent_mut(intent).tx = None;
+            for intent in row.intents.clone() {
+                self.chain.intent_mut(intent).tx = None;
+            }
         }
         Ok(())
     }

@@ -78,6 +78,15 @@ impl SqliteRows<'_> {
         Ok(intents)
     }
 
+    /// What a transaction was signed for, in the order in which it was planned.
+    fn intents_of(&self, tx: TxId) -> Result<Vec<IntentId>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id FROM chain_intents WHERE tx = ?1 ORDER BY id")?;
+        let rows = statement.query_map([int(tx.0)], |row| Ok(IntentId(uint(row, 0)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     fn broadcasts(&self, tx: TxId) -> Result<Vec<Broadcast>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT hash, raw, max_fee_wei, priority_fee_wei, at_block, filler
@@ -197,20 +206,20 @@ impl ChainReads for SqliteRows<'_> {
 
     fn open_txs(&self, signer: Address, limit: usize) -> Result<Vec<TxRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, nonce, intent, state, gas_limit, mined_number, mined_block, mined_hash, gas_used, success
+            "SELECT id, nonce, state, gas_limit, mined_number, mined_block, mined_hash, gas_used, success
              FROM chain_txs WHERE signer = ?1 AND state IN ('signed', 'sent', 'mined') ORDER BY nonce LIMIT ?2",
         )?;
         let mut rows = statement.query(params![signer.as_slice(), count(limit)])?;
         let mut txs = Vec::new();
         while let Some(row) = rows.next()? {
             let id = TxId(uint(row, 0)?);
-            let state = tx_state(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
+            let state = tx_state(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?;
             let inclusion = if state == TxState::Mined {
                 Some(Inclusion {
-                    block: BlockRef { number: uint(row, 5)?, hash: hash(row, 6)? },
-                    hash: TxHash(hash(row, 7)?),
-                    gas_used: uint(row, 8)?,
-                    success: row.get(9)?,
+                    block: BlockRef { number: uint(row, 4)?, hash: hash(row, 5)? },
+                    hash: TxHash(hash(row, 6)?),
+                    gas_used: uint(row, 7)?,
+                    success: row.get(8)?,
                 })
             } else {
                 None
@@ -218,9 +227,9 @@ impl ChainReads for SqliteRows<'_> {
             txs.push(TxRow {
                 id,
                 nonce: uint(row, 1)?,
-                intent: IntentId(uint(row, 2)?),
+                intents: self.intents_of(id)?,
                 state,
-                gas_limit: uint(row, 4)?,
+                gas_limit: uint(row, 3)?,
                 inclusion,
                 broadcasts: self.broadcasts(id)?,
             });
@@ -325,15 +334,17 @@ impl ChainWrites for SqliteRows<'_> {
 
     fn insert_tx(&mut self, tx: &NewTx) -> Result<TxId, StoreError> {
         self.execute(
-            "INSERT INTO chain_txs (signer, nonce, intent, state, gas_limit) VALUES (?1, ?2, ?3, 'signed', ?4)",
-            params![tx.signer.as_slice(), int(tx.nonce), int(tx.intent.0), int(tx.gas_limit)],
+            "INSERT INTO chain_txs (signer, nonce, state, gas_limit) VALUES (?1, ?2, 'signed', ?3)",
+            params![tx.signer.as_slice(), int(tx.nonce), int(tx.gas_limit)],
         )?;
         let id = TxId(u64::try_from(self.connection.last_insert_rowid()).unwrap_or(0));
         self.insert_broadcast(id, &tx.broadcast)?;
-        self.execute(
-            "UPDATE chain_intents SET tx = ?2 WHERE id = ?1",
-            params![int(tx.intent.0), int(id.0)],
-        )?;
+        for intent in &tx.intents {
+            self.execute(
+                "UPDATE chain_intents SET tx = ?2 WHERE id = ?1",
+                params![int(intent.0), int(id.0)],
+            )?;
+        }
         Ok(id)
     }
 

@@ -74,7 +74,13 @@ fn plan(store: &Arc<dyn Store>, byte: u8) -> IntentId {
 }
 
 fn sign(store: &Arc<dyn Store>, intent: IntentId, nonce: u64, byte: u8) -> TxId {
-    let tx = NewTx { signer: SIGNER, nonce, intent, gas_limit: 60_000, broadcast: broadcast(byte) };
+    let tx = NewTx {
+        signer: SIGNER,
+        nonce,
+        intents: vec![intent],
+        gas_limit: 60_000,
+        broadcast: broadcast(byte),
+    };
     write(store, move |rows| rows.insert_tx(&tx))
 }
 
@@ -195,8 +201,13 @@ fn a_lost_nonce_frees_its_intent(store: Arc<dyn Store>) {
     sign(&store, id, 1, 2);
     assert_eq!(state_of(&store, 1), IntentState::Signed);
     // Its old nonce stays taken.
-    let again =
-        NewTx { signer: SIGNER, nonce: 0, intent: id, gas_limit: 1, broadcast: broadcast(3) };
+    let again = NewTx {
+        signer: SIGNER,
+        nonce: 0,
+        intents: vec![id],
+        gas_limit: 1,
+        broadcast: broadcast(3),
+    };
     let mut writer = store.writer().unwrap();
     writer.transact(&Needs::default(), &mut |rows| rows.insert_tx(&again).map(drop)).unwrap_err();
 }

@@ -30,6 +30,7 @@ on_every_store! {
 fn job(byte: u8, escrow: Escrow) -> Job {
     let terms = samples::terms(samples::SUBMITTER, byte);
     Job {
+        funding: None,
         id: JobId(B256::repeat_byte(byte)),
         terms,
         demand: None,
@@ -101,6 +102,7 @@ fn only_what_is_final_and_succeeded_counts_as_done(store: Arc<dyn Store>) {
         action: IntentAction::Assign {
             attempt: AttemptNumber(attempt),
             node: NodeId(Address::repeat_byte(7)),
+            acceptance: None,
         },
         round: 0,
     };
@@ -122,7 +124,7 @@ fn only_what_is_final_and_succeeded_counts_as_done(store: Arc<dyn Store>) {
         let tx = NewTx {
             signer: samples::SCHEDULER,
             nonce: attempt.into(),
-            intent: id,
+            intents: vec![id],
             gas_limit: 1,
             broadcast,
         };
@@ -195,8 +197,9 @@ fn what_was_accepted_by_force_stops_nothing_again(store: Arc<dyn Store>) {
     assert_eq!(stop(vec![difference("a")]), []);
     assert_eq!(read(&store, |rows| rows.payout_stop()), None);
     let other = Difference { kind: DifferenceKind::Contract, ..difference("a") };
-    assert_eq!(stop(vec![difference("a"), other.clone()]), [other.clone()]);
-    assert_eq!(read(&store, |rows| rows.differences()), [other]);
+    let expected = vec![other.clone()];
+    assert_eq!(stop(vec![difference("a"), other]), expected);
+    assert_eq!(read(&store, |rows| rows.differences()), expected);
 }
 
 fn differences_of_one_stop_have_an_end(store: Arc<dyn Store>) {
