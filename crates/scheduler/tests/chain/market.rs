@@ -45,8 +45,8 @@ const FINALITY_DEPTH: u64 = 6;
 const NODES: usize = 3;
 /// What a job's life looks like on chain, if it goes well.
 const LIFE: [&str; 4] = ["Opened", "Assigned", "Settled", "Paid"];
-/// So long a call may take here.
-pub(crate) const CALL_TIMEOUT: Duration = Duration::from_millis(300);
+/// So long a call may take for an impatient scheduler: more than a busy machine needs for an honest one.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_millis(700);
 /// No job needs more beats than this after a fault is gone.
 const BEATS_MAX: usize = 120;
 
@@ -95,6 +95,15 @@ impl std::io::Write for Log {
 impl Market {
     /// A market whose scheduler knows the chain by `endpoints` endpoints, with idle nodes, and nothing wrong yet.
     pub(crate) async fn start(endpoints: usize) -> Self {
+        Self::start_within(endpoints, CallLimits::default().timeout).await
+    }
+
+    /// The same, with one endpoint and a scheduler that does not wait long for it.
+    pub(crate) async fn start_impatient() -> Self {
+        Self::start_within(1, CALL_TIMEOUT).await
+    }
+
+    async fn start_within(endpoints: usize, timeout: Duration) -> Self {
         let anvil = Anvil::start().await;
         anvil.ask("anvil_setBlockTimestampInterval", serde_json::json!([1])).await;
         let mut nodes = vec![anvil.node.clone()];
@@ -133,7 +142,7 @@ impl Market {
             Turns::start(store.writer().unwrap(), policy, clock.clone(), Arc::clone(&wake))
                 .unwrap();
         let urls: Vec<String> = proxies.iter().map(|proxy| proxy.url.clone()).collect();
-        let limits = CallLimits { timeout: CALL_TIMEOUT, answer_bytes_max: 1 << 20 };
+        let limits = CallLimits { timeout, answer_bytes_max: 1 << 20 };
         let rpc = Arc::new(ChainRpc::with_limits(&urls, &anvil.deployment, limits).unwrap());
         let (now, seen) = watch::channel(None::<ChainNow>);
         let watcher = ChainWatcher {
