@@ -46,10 +46,10 @@ impl<'a> Author<'a> {
         (7, ASSIGNED, Self::renew),
         (4, ASSIGNED, Self::release),
         (8, ASSIGNED, Self::publish),
-        (7, DISPUTABLE, Self::claim),
+        (9, DISPUTABLE, Self::claim),
         (8, DISPUTABLE, Self::dispute),
         (10, DISPUTED, Self::rule),
-        (4, DISPUTED, Self::claim),
+        (6, DISPUTED, Self::claim_after_silence),
         (6, &[], Self::deposit),
         (3, &[], Self::withdraw),
         (2, &[], Self::enroll),
@@ -367,10 +367,18 @@ impl<'a> Author<'a> {
     // Scenes: claims and disputes.
 
     pub(super) fn claim(&mut self) -> Scene {
-        let (terms, slot) =
-            self.job(&[EscrowState::Held, EscrowState::Published, EscrowState::Disputed]);
+        self.claim_in(DISPUTABLE, 70)
+    }
+
+    /// The arbiter said nothing in its time.
+    pub(super) fn claim_after_silence(&mut self) -> Scene {
+        self.claim_in(DISPUTED, 90)
+    }
+
+    fn claim_in(&mut self, states: &[EscrowState], chance: u64) -> Scene {
+        let (terms, slot) = self.job(states);
         if let Some(end) = slot.window_end(&terms) {
-            self.meet(end, 60);
+            self.meet(end, chance);
         }
         let caller = self.anybody();
         self.plain(caller, Call::Claim { terms })
