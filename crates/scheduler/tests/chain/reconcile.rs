@@ -295,7 +295,8 @@ async fn whatever_is_changed_in_the_database_is_found() {
     };
     let stranger = NodeId(Address::repeat_byte(9));
     let ahead = ChainPosition { block: u64::MAX >> 1, log_index: 0 };
-    let plants: [(JobId, &dyn Fn(Job) -> Job, DifferenceKind); 9] = [
+    type Change<'a> = &'a dyn Fn(Job) -> Job;
+    let plants: [(JobId, Change<'_>, DifferenceKind); 9] = [
         (
             history.assigned,
             &|job| Job { escrow: assigned(lease_end_s + 1, node), ..job },
