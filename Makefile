@@ -4,10 +4,10 @@
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gristmill/target
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test up down lint fmt gas generate setup
+.PHONY: help demo test test-long mutants up down lint fmt gas generate setup
 
 help: ## Show this list.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 demo: setup build ## Run one real job end to end: chain, scheduler, two nodes, payment.
 	@$(STACK) demo
@@ -15,6 +15,18 @@ demo: setup build ## Run one real job end to end: chain, scheduler, two nodes, p
 test: ## Run every test in every language; the last line counts them.
 	@scripts/setup.sh --tests
 	@cargo xtask test
+
+test-long: ## Run what takes too long for each change: random campaigns, proofs, slither, coverage and mutants.
+	@scripts/setup.sh --tests
+	cd contracts && FOUNDRY_FUZZ_RUNS=10000 FOUNDRY_INVARIANT_RUNS=500 FOUNDRY_INVARIANT_DEPTH=200 npm run --silent test
+	cd contracts && npm run --silent prove
+	cd contracts && npm run --silent slither
+	cd contracts && npm run --silent coverage
+	cd contracts && npm run --silent mutants
+
+mutants: ## Plant mistakes in the contract and see the tests catch each; writes docs/mutants.md.
+	@scripts/setup.sh --tests
+	@cd contracts && npm run --silent mutants
 
 up: setup build ## Start a market on this machine to play with.
 	@$(STACK) up

@@ -17,6 +17,7 @@ step "formatting of the contracts" npm --prefix contracts run --silent fmt:check
 step "lints of the contracts" npm --prefix contracts run --silent lint
 step "generated files" cargo xtask generate --check
 step "gas snapshot" npm --prefix contracts run --silent gas:check
+step "mutants of the contract" npm --prefix contracts run --silent mutants:check
 step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 step "docs" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 if cargo deny --version >/dev/null 2>&1; then

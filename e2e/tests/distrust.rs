@@ -59,6 +59,7 @@ impl Trickster {
                 silence_ms: 15_000,
                 strategy: Strategy::BestFit,
                 content_bytes_max: 0,
+                payouts_stopped: None,
             },
             offered: Arc::default(),
             released: Arc::default(),

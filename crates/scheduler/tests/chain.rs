@@ -8,6 +8,8 @@
 mod anvil;
 #[path = "chain/faults.rs"]
 mod faults;
+#[path = "chain/history.rs"]
+mod history;
 #[path = "chain/market.rs"]
 mod market;
 #[path = "chain/proxy.rs"]

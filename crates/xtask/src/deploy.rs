@@ -367,7 +367,9 @@ async fn send(rpc: &Rpc, plan: &Plan) -> Result<()> {
     match rpc.provider.send_raw_transaction(&plan.raw).await {
         Ok(_) => Ok(()),
         // The endpoint says no. Whatever else failed, it may have taken the transaction: the receipt will tell.
-        Err(error) if error.as_error_resp().is_some_and(|no| !no.message.contains("known")) => {
+        Err(error)
+            if error.as_error_resp().is_some_and(|no| !no.message.contains("already known")) =>
+        {
             Err(rpc.failed("send the transaction", &error).context("nothing was written"))
         }
         Err(error) => {

@@ -20,7 +20,7 @@ use gristmill_protocol::signing::Domain;
 use serde_json::{Value, json};
 
 use crate::cast::Cast;
-use crate::view::{PURSE, PURSE_CODE, READER, READER_CODE};
+use crate::view::{BANK, BANK_CODE, READER, READER_CODE};
 
 alloy::sol!(
     #[sol(rpc)]
@@ -183,7 +183,7 @@ impl Anvil {
         };
         let code = json!({
             READER.to_string(): { "code": READER_CODE },
-            PURSE.to_string(): { "code": PURSE_CODE },
+            BANK.to_string(): { "code": BANK_CODE },
         });
         let params = (request, "latest", code);
         self.provider.raw_request("eth_call".into(), params).await.context("read the state")

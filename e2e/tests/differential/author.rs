@@ -326,7 +326,7 @@ impl<'a> Author<'a> {
             lease_seconds: seconds(lease),
             grace_seconds: seconds(grace),
             attempt_seconds: seconds(lease + self.pick(&[0, 50, 1000, 100_000])),
-            hold_seconds: self.pick(&[0, 0, 100, 4000, 100_000]),
+            hold_seconds: self.pick(&[0, 0, 0, 100, 4000, 100_000]),
             challenge_window: self.pick(&[3600, 5000, 100_000]),
             ruling_seconds: self.pick(&[3600, 20_000]),
             spec_hash: SpecHash(B256::repeat_byte(7)),

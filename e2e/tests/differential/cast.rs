@@ -11,7 +11,7 @@ use gristmill_protocol::signing::{CompactSignature, Domain, Message};
 use gristmill_sim::model::{COIN, Contract, Keys};
 
 /// What everybody who can pay has of the coin and of the first token.
-pub(crate) const PURSE: u128 = 200_000;
+pub(crate) const BIG_PURSE: u128 = 200_000;
 /// What they have of the second token: less than what they will want to spend.
 pub(crate) const SMALL_PURSE: u128 = 12_000;
 
@@ -67,7 +67,7 @@ impl Cast {
     }
 
     pub(crate) fn purse(&self, token: Address) -> u128 {
-        if token == self.tokens[2] { SMALL_PURSE } else { PURSE }
+        if token == self.tokens[2] { SMALL_PURSE } else { BIG_PURSE }
     }
 
     pub(crate) fn provider_of(&self, node: NodeId) -> Address {
@@ -75,7 +75,11 @@ impl Cast {
         index.map_or(self.stranger, |index| self.providers[index / 2])
     }
 
-    fn sign_digest(&self, signer: Address, digest: &B256) -> alloy::primitives::Signature {
+    pub(crate) fn sign_digest(
+        &self,
+        signer: Address,
+        digest: &B256,
+    ) -> alloy::primitives::Signature {
         let key = self.keys.iter().find(|key| key.address() == signer);
         let key = key.expect("only members of the cast sign");
         key.sign_hash_sync(digest).expect("a key in memory signs")
@@ -88,14 +92,6 @@ impl Cast {
     /// In the form of 65 bytes.
     pub(crate) fn sign_order(&self, signer: Address, order: &Order) -> Vec<u8> {
         self.sign_digest(signer, &self.domain.order_digest(order)).as_bytes().to_vec()
-    }
-
-    pub(crate) fn sign_permit(
-        &self,
-        signer: Address,
-        digest: &B256,
-    ) -> alloy::primitives::Signature {
-        self.sign_digest(signer, digest)
     }
 
     /// The model, before anything has happened.

@@ -8,7 +8,8 @@ use alloy::sol_types::{SolCall, SolEventInterface, SolInterface, SolValue};
 use anyhow::Result;
 use gristmill_protocol::Address;
 use gristmill_protocol::contracts::JobMarket::{JobMarketCalls, JobMarketErrors, JobMarketEvents};
-use gristmill_protocol::contracts::{IJobMarket, erc20::Erc20};
+use gristmill_protocol::contracts::{IJobMarket, JobMarket, erc20::Erc20};
+use gristmill_protocol::ids::JobId;
 use gristmill_sim::model::{Call, Contract, Event, Flaw, Revert};
 
 use crate::anvil::{Anvil, START};
@@ -71,7 +72,7 @@ struct Duel<'a> {
     permits: BTreeMap<(Address, Address), u64>,
     views: Vec<View>,
     questions: Vec<u8>,
-    known: BTreeSet<gristmill_protocol::ids::JobId>,
+    known: BTreeSet<JobId>,
 }
 
 /// Where model and contract differ.
@@ -191,17 +192,37 @@ impl Duel<'_> {
             self.questions.extend(view::questions(&[view], market));
             self.views.push(view);
         }
+        if let Some(what) = self.differing_lease(step, events).await? {
+            return Ok(Some(what));
+        }
         let answers = self.anvil.read(Bytes::copy_from_slice(&self.questions)).await?;
         let cast = &self.anvil.cast;
         Ok(view::differing(&self.views, &answers, &self.model, cast).or_else(|| self.imbalance()))
     }
 
+    /// The view `leaseEnd`, which takes terms, of the jobs that the step was about.
+    async fn differing_lease(&self, step: &Step, events: &[Event]) -> Result<Option<String>> {
+        let jobs: BTreeSet<JobId> = events.iter().filter_map(Event::job).collect();
+        for job in jobs {
+            let Some(terms) = self.model.terms(job) else { continue };
+            let data = JobMarket::leaseEndCall { t: terms.into() }.abi_encode();
+            let market = self.anvil.cast.domain.contract;
+            let real = self.anvil.attempt(step.caller, market, 0, data, step.at).await?;
+            let expected = U256::from(self.model.lease_end(job));
+            if real.as_ref().is_ok_and(|real| U256::try_from_be_slice(real) == Some(expected)) {
+                continue;
+            }
+            let what = format!("leaseEnd of {job}\n  model:    {expected}\n  contract: {real:?}");
+            return Ok(Some(what));
+        }
+        Ok(None)
+    }
+
     /// What the contract has is exactly what it owes. The views were compared, so the model speaks for both.
     fn imbalance(&self) -> Option<String> {
         self.anvil.cast.tokens.iter().find_map(|token| {
-            let of_token = |job: &gristmill_protocol::ids::JobId| {
-                self.model.terms(*job).is_some_and(|terms| terms.token == *token)
-            };
+            let of_token =
+                |job: &JobId| self.model.terms(*job).is_some_and(|terms| terms.token == *token);
             let jobs = self.known.iter().filter(|job| of_token(job));
             let locked: u128 = jobs.map(|job| self.model.locked(*job)).sum();
             let balances = self.model.balances().filter(|(_, of, _)| of == token);
@@ -244,7 +265,7 @@ impl Duel<'_> {
         );
         let digest =
             keccak256([b"\x19\x01".as_slice(), domain.as_slice(), message.as_slice()].concat());
-        let signature = cast.sign_permit(owner, &digest);
+        let signature = cast.sign_digest(owner, &digest);
         IJobMarket::Permit {
             deadline,
             v: 27 + u8::from(signature.v()),

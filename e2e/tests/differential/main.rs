@@ -4,9 +4,14 @@
 //! with which error it was refused, on its events, on everything that the contract's views tell, and on what
 //! everybody has.
 //!
-//! `GRISTMILL_DIFFERENTIAL_SEEDS=1000` lives through the first thousand seeds instead of the usual few, and
-//! `GRISTMILL_DIFFERENTIAL_SEEDS=4711..4712` through that one. Where the two differ, the test prints the seed, and the
-//! shortest history that it finds which still shows it.
+//! A campaign lives through more seeds than the usual few, under `cargo test`, which sets no limit of time:
+//!
+//! ```text
+//! GRISTMILL_DIFFERENTIAL_SEEDS=1000 cargo test -p gristmill-e2e --test differential contract
+//! GRISTMILL_DIFFERENTIAL_SEEDS=4711..4712 cargo test -p gristmill-e2e --test differential contract
+//! ```
+//!
+//! Where the two differ, the test prints the seed, and the shortest history that it finds which still shows it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 #![expect(clippy::too_many_arguments, reason = "the ABI of `permit` has that many")]

@@ -13,35 +13,37 @@ use crate::cast::Cast;
 
 /// Where the code below lies, for the time of a call.
 pub(crate) const READER: Address = address!("00000000000000000000000000000000007ead01");
-pub(crate) const PURSE: Address = address!("00000000000000000000000000000000007ead02");
+pub(crate) const BANK: Address = address!("00000000000000000000000000000000007ead02");
 
 /// Bytes of a question: a word with the bytes of the answer in its first byte and whom to ask in its last 20, and 128 bytes
 /// of calldata.
 const QUESTION_BYTES: usize = 160;
 
-/// Answers all questions of its calldata, one behind the other, from memory 0x80 on.
+/// Answers all questions of its calldata, one behind the other, from memory 0x80 on. In the comments lies the stack, its top
+/// first: `question` and `answer` are offsets into calldata and memory.
 pub(crate) const READER_CODE: &str = concat!(
     "0x",
-    "60806000", // PUSH1 80, PUSH1 0: [question, answer], offsets into calldata and memory
-    "5b3681106013", // JUMPDEST; question < CALLDATASIZE
-    "57",       // JUMPI to the body
-    "506080809103", // answer - 80
-    "90f3",     // RETURN(80, answer - 80)
-    "5b60808160200160003", // JUMPDEST body; CALLDATACOPY(0, question + 20, 80)
-    "7",
-    "8035",     // the question's first word
-    "8060001a", // its first byte: the size of the answer
-    "8084",     // where the answer goes
-    "60806000", // the calldata
-    "855afa50", // STATICCALL(GAS, word, 0, 80, answer, size)
-    "9050",     // [size, question, answer]
-    "9060a001", // question += a0
-    "910190",   // answer += size
-    "600456",   // JUMP
+    // question = 0, answer = 0x80.
+    "60806000",
+    // JUMPDEST. Where question < CALLDATASIZE, on to the body.
+    "5b368110601357",
+    // Else RETURN(0x80, answer - 0x80).
+    "506080809103",
+    "90f3",
+    // JUMPDEST, the body: CALLDATACOPY(0, question + 0x20, 0x80).
+    "5b608081602001600037",
+    // [size, word, question, answer]: the first word, and its first byte.
+    "80358060001a",
+    // STATICCALL(GAS, word, 0, 0x80, answer, size).
+    "808460806000855afa",
+    // [size, question, answer].
+    "509050",
+    // question += 0xa0, answer += size, and again.
+    "9060a001910190600456",
 );
 
 /// Answers how much native coin an address has.
-pub(crate) const PURSE_CODE: &str = "0x6000353160005260206000f3";
+pub(crate) const BANK_CODE: &str = "0x6000353160005260206000f3";
 
 /// What can be asked. An owner's wallet is what it has outside of the contract.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +96,7 @@ impl View {
             Self::Balance(owner, token) => {
                 (market, JobMarket::balanceCall { owner, token }.abi_encode())
             }
-            Self::Wallet(owner, COIN) => (PURSE, owner.into_word().to_vec()),
+            Self::Wallet(owner, COIN) => (BANK, owner.into_word().to_vec()),
             Self::Wallet(account, token) => {
                 (token, Erc20::balanceOfCall { owner: account }.abi_encode())
             }

@@ -115,6 +115,7 @@ async fn a_ruling_to_refund_gives_the_submitter_everything() {
     assert_eq!(local.balance(Party::Provider.address()).await, provider_before);
     assert_eq!(stake(&local, Party::Provider).await, U256::ZERO, "the bond is lost");
     assert_eq!(arbiter.run(&["rule", &id_text, "pay", "--yes"]).code, 4, "once is for good");
+    assert_eq!(arbiter.run(&["disputes", "--json"]).ok().json(), json!([]), "nothing waits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,6 +219,9 @@ async fn what_was_published_the_scheduler_may_dispute_too_and_in_the_jobs_own_to
     let submitter = local.cli(Party::Submitter);
     let bounty = terms.bounty.to_decimal(18);
     submitter.run(&["deposit", &bounty, "--token", &token.to_string(), "--json"]).ok();
+    let found = submitter.run(&["recover", "--json"]).ok().json();
+    assert_eq!(found["balances"].as_array().unwrap().len(), 1, "the coin is not mentioned");
+    assert_eq!(found["balances"][0]["market_wei"], terms.bounty.to_string());
     let opening = gristmill_protocol::contracts::IJobMarket::Opening {
         terms: (&terms).into(),
         node: Address::ZERO,

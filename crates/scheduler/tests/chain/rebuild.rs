@@ -19,7 +19,7 @@ use gristmill_scheduler::drivers::spec_finder::{self, SpecFinder};
 use serde_json::json;
 
 use super::anvil::Anvil;
-use super::reconcile::Actors;
+use super::history::Actors;
 use super::{Mill, sqlite, terms};
 
 /// A spec of its own for each name.

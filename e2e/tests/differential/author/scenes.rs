@@ -15,6 +15,7 @@ pub(super) const OPEN: &[EscrowState] = &[EscrowState::Open];
 const UNHELD: &[EscrowState] = &[EscrowState::Open, EscrowState::None];
 pub(super) const ASSIGNED: &[EscrowState] = &[EscrowState::Assigned];
 pub(super) const DISPUTABLE: &[EscrowState] = &[EscrowState::Held, EscrowState::Published];
+const DELIVERABLE: &[EscrowState] = &[EscrowState::Assigned, EscrowState::Published];
 const DISPUTED: &[EscrowState] = &[EscrowState::Disputed];
 
 /// How often, what a job has to be in for it to succeed, and the scene.
@@ -29,19 +30,19 @@ impl<'a> Author<'a> {
     ];
 
     pub(super) const REPERTOIRE: [Entry<'a>; 26] = [
-        (8, &[], Self::open),
+        (10, &[], Self::open),
         (8, &[], Self::open_many),
         (2, OPEN, Self::cancel),
         (2, OPEN, Self::cancel_many),
         (1, &[], Self::raise_epoch),
         (3, OPEN, Self::refund),
-        (8, OPEN, Self::assign),
-        (8, OPEN, Self::assign_with_terms),
+        (14, OPEN, Self::assign),
+        (18, OPEN, Self::assign_with_terms),
         (4, OPEN, Self::assign_many),
         (6, ASSIGNED, Self::call_in),
-        (5, ASSIGNED, Self::lapse),
-        (8, ASSIGNED, Self::settle),
-        (6, ASSIGNED, Self::settle_many),
+        (4, ASSIGNED, Self::lapse),
+        (6, ASSIGNED, Self::settle),
+        (8, ASSIGNED, Self::settle_many),
         (7, ASSIGNED, Self::renew),
         (4, ASSIGNED, Self::release),
         (8, ASSIGNED, Self::publish),
@@ -282,33 +283,38 @@ impl<'a> Author<'a> {
         (receipt_hash, signature)
     }
 
-    fn settlement(&mut self) -> Settlement {
-        let (terms, slot) = self.job(&[EscrowState::Assigned, EscrowState::Published]);
-        let end = slot.window_end(&terms).unwrap_or(terms.deadline);
-        if end < self.now + 3000 {
-            self.meet(end, 20);
-        }
+    fn settlement(&mut self, (terms, slot): (Terms, Slot)) -> Settlement {
         let (receipt_hash, signature) = self.result(&terms, slot);
         Settlement { terms, receipt_hash, signature }
     }
 
     pub(super) fn settle(&mut self) -> Scene {
-        let settlement = self.settlement();
-        let caller = self.caller(settlement.terms.scheduler);
+        let (terms, slot) = self.job(DELIVERABLE);
+        let end = slot.window_end(&terms).unwrap_or(terms.deadline);
+        if end < self.now + 3000 {
+            self.meet(end, 20);
+        }
+        let settlement = self.settlement((terms, slot));
+        let caller = self.caller(terms.scheduler);
         self.plain(caller, Call::Settle { settlement })
     }
 
+    /// Mostly jobs of one scheduler: what it owes for several of them is added up.
     pub(super) fn settle_many(&mut self) -> Scene {
-        let mut settlements: Vec<Settlement> =
-            (0..self.random.below(BATCH_MAX)).map(|_| self.settlement()).collect();
+        let (first, _) = self.job(DELIVERABLE);
+        let mut settlements = Vec::new();
+        for _ in 0..self.random.below(2 * BATCH_MAX) {
+            let (terms, slot) = self.job(DELIVERABLE);
+            if terms.scheduler == first.scheduler || self.random.percent(10) {
+                settlements.push(self.settlement((terms, slot)));
+            }
+        }
         if self.random.percent(50) {
             settlements.sort_by_key(|item| {
                 (item.terms.token, self.cast.provider_of(self.slot(&item.terms).node))
             });
         }
-        let scheduler =
-            settlements.first().map_or(self.cast.stranger, |first| first.terms.scheduler);
-        let caller = self.caller(scheduler);
+        let caller = self.caller(first.scheduler);
         self.plain(caller, Call::SettleMany { settlements })
     }
 
@@ -391,7 +397,9 @@ impl<'a> Author<'a> {
         if terms.deadline < self.now + 3000 {
             self.meet(terms.deadline, 20);
         }
-        let caller = self.caller(terms.arbiter);
+        let other = self.pick(&self.cast.arbiters);
+        let right = if self.random.percent(15) { other } else { terms.arbiter };
+        let caller = self.caller(right);
         self.plain(caller, Call::Rule { terms, ruling })
     }
 
