@@ -519,7 +519,11 @@ fn classify(error: TransportError) -> CallError {
         RpcError::DeserError { .. } | RpcError::NullResp => {
             CallError::Inconsistent("its answer is not what was asked for")
         }
-        error => CallError::Unreachable(cut(&error.to_string())),
+        error @ (RpcError::ErrorResp(_)
+        | RpcError::UnsupportedFeature(_)
+        | RpcError::LocalUsageError(_)
+        | RpcError::SerError(_)
+        | RpcError::Transport(_)) => CallError::Unreachable(cut(&error.to_string())),
     }
 }
 
