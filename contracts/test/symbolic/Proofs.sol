@@ -291,12 +291,15 @@ contract Proofs {
         return market.balance(PROVIDER, address(0)) + used;
     }
 
-    /// @dev The provider has as much locked as the bond, and may have it locked.
+    /// @dev The provider has as much locked as the bond, and could have as much locked again.
     function _lock(IJobMarket.Terms calldata t) private {
         bytes32 slot = keccak256(abi.encode(PROVIDER, BOND_LIMITS_SLOT));
         slot = keccak256(abi.encode(SCHEDULER, slot));
         slot = keccak256(abi.encode(address(0), slot));
         vm.store(address(market), slot, bytes32(uint256(t.bond) << 128 | type(uint128).max));
+        slot = keccak256(abi.encode(PROVIDER, BALANCES_SLOT));
+        slot = keccak256(abi.encode(address(0), slot));
+        vm.store(address(market), slot, bytes32(uint256(type(uint96).max)));
     }
 
     /* STEPS */
