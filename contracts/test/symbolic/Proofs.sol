@@ -30,6 +30,7 @@ contract Proofs {
     /// @dev As `forge inspect JobMarket storage-layout` tells.
     uint256 private constant BALANCES_SLOT = 0;
     uint256 private constant NODES_SLOT = 1;
+    uint256 private constant APPROVED_SLOT = 2;
     uint256 private constant BOND_LIMITS_SLOT = 3;
     uint256 private constant JOBS_SLOT = 4;
 
@@ -46,6 +47,8 @@ contract Proofs {
         }
         market = IJobMarket(created);
         vm.store(created, keccak256(abi.encode(NODE, NODES_SLOT)), bytes32(uint256(uint160(PROVIDER))));
+        bytes32 approved = keccak256(abi.encode(SCHEDULER, keccak256(abi.encode(PROVIDER, APPROVED_SLOT))));
+        vm.store(created, approved, bytes32(uint256(1)));
         vm.deal(created, 2 ** 120);
     }
 
