@@ -30,6 +30,7 @@ contract Proofs {
     /// @dev As `forge inspect JobMarket storage-layout` tells.
     uint256 private constant BALANCES_SLOT = 0;
     uint256 private constant NODES_SLOT = 1;
+    uint256 private constant APPROVED_SLOT = 2;
     uint256 private constant BOND_LIMITS_SLOT = 3;
     uint256 private constant JOBS_SLOT = 4;
 
@@ -46,6 +47,8 @@ contract Proofs {
         }
         market = IJobMarket(created);
         vm.store(created, keccak256(abi.encode(NODE, NODES_SLOT)), bytes32(uint256(uint160(PROVIDER))));
+        bytes32 approved = keccak256(abi.encode(SCHEDULER, keccak256(abi.encode(PROVIDER, APPROVED_SLOT))));
+        vm.store(created, approved, bytes32(uint256(1)));
         vm.deal(created, 2 ** 120);
     }
 
@@ -291,12 +294,15 @@ contract Proofs {
         return market.balance(PROVIDER, address(0)) + used;
     }
 
-    /// @dev The provider has as much locked as the bond, and may have it locked.
+    /// @dev The provider has as much locked as the bond, and could have as much locked again.
     function _lock(IJobMarket.Terms calldata t) private {
         bytes32 slot = keccak256(abi.encode(PROVIDER, BOND_LIMITS_SLOT));
         slot = keccak256(abi.encode(SCHEDULER, slot));
         slot = keccak256(abi.encode(address(0), slot));
         vm.store(address(market), slot, bytes32(uint256(t.bond) << 128 | type(uint128).max));
+        slot = keccak256(abi.encode(PROVIDER, BALANCES_SLOT));
+        slot = keccak256(abi.encode(address(0), slot));
+        vm.store(address(market), slot, bytes32(uint256(type(uint96).max)));
     }
 
     /* STEPS */
