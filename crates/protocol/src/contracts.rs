@@ -17,6 +17,7 @@ mod bindings {
 pub use bindings::{IJobMarket, JobMarket};
 
 /// An ERC-20 token as wallets use it, with the permits of EIP-2612, which not every token has.
+#[expect(clippy::too_many_arguments, reason = "generated: a permit has seven")]
 pub mod erc20 {
     alloy::sol! {
         #[sol(rpc)]
