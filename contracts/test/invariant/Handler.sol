@@ -10,11 +10,11 @@ import {World} from "./World.sol";
 /// @notice Plays every verb at random, mostly by those who may, sometimes by others, at the wrong time or with the
 /// wrong signature, and checks after each one that only those could, and only then. `World` checks what it did.
 contract Handler is World {
-    uint256 private constant OPEN = 1 << uint256(IJobMarket.State.Open);
-    uint256 private constant ASSIGNED = 1 << uint256(IJobMarket.State.Assigned);
-    uint256 private constant HELD = 1 << uint256(IJobMarket.State.Held);
-    uint256 private constant PUBLISHED = 1 << uint256(IJobMarket.State.Published);
-    uint256 private constant DISPUTED = 1 << uint256(IJobMarket.State.Disputed);
+    uint256 private constant OPEN = 2 ** uint256(IJobMarket.State.Open);
+    uint256 private constant ASSIGNED = 2 ** uint256(IJobMarket.State.Assigned);
+    uint256 private constant HELD = 2 ** uint256(IJobMarket.State.Held);
+    uint256 private constant PUBLISHED = 2 ** uint256(IJobMarket.State.Published);
+    uint256 private constant DISPUTED = 2 ** uint256(IJobMarket.State.Disputed);
 
     /* THE WORLD */
 
@@ -45,6 +45,7 @@ contract Handler is World {
         address provider = _providers[_pick(seed, 0) % PROVIDERS];
         uint256 key = _nodeKeys[_pick(seed, 1) % NODES];
         address before = _providerOf(vm.addr(key));
+        // forge-lint: disable-next-line(unsafe-typecast)
         uint40 expires = _now() + 1 - uint40(seed % 3);
         uint256 signer = seed % 4 == 0 ? _nodeKeys[_pick(seed, 2) % NODES] : key;
         IJobMarket.Signature memory s = _signEnroll(signer, provider, expires);

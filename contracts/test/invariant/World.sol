@@ -85,6 +85,7 @@ abstract contract World is Base {
         for (uint256 w; w < _wallets.length; ++w) {
             _wallets[w] = new MoodyWallet(market);
             // What a wallet tries when it re-enters: to have some of its balance once more.
+            // forge-lint: disable-next-line(unsafe-typecast)
             address call = address(uint160(0xCA11 + w));
             vm.etch(call, abi.encodeCall(IJobMarket.withdraw, (NATIVE, address(_wallets[w]), 1)));
             _wallets[w].setCall(call);
@@ -254,10 +255,12 @@ abstract contract World is Base {
     }
 
     function _gain(Ledger memory l, address actor, address token_, uint256 amount) internal view {
+        // forge-lint: disable-next-line(unsafe-typecast)
         l.gains[_index(actor, token_)] += int256(amount);
     }
 
     function _lose(Ledger memory l, address actor, address token_, uint256 amount) internal view {
+        // forge-lint: disable-next-line(unsafe-typecast)
         l.gains[_index(actor, token_)] -= int256(amount);
     }
 
