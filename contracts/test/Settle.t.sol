@@ -265,6 +265,20 @@ contract SettleTest is Base {
         _assertBalances(NATIVE, 0, 0, 0, BOUNTY);
     }
 
+    function test_publish_refusesWhatTheNodeHasNotSigned() public {
+        IJobMarket.Terms memory t = _terms();
+        bytes32 id = _openAndAssign(t);
+        IJobMarket.Signature memory s = _signResult(OTHER_NODE_KEY, id, 1);
+        vm.expectPartialRevert(IJobMarket.BadSignature.selector);
+        market.publish(t, RECEIPT, s);
+        s = _signFailure(NODE_KEY, id, 1);
+        vm.expectPartialRevert(IJobMarket.BadSignature.selector);
+        market.publish(t, RECEIPT, s);
+        vm.expectPartialRevert(IJobMarket.BadSignature.selector);
+        market.publish(t, RECEIPT, _noSignature());
+        _assertState(id, IJobMarket.State.Assigned);
+    }
+
     function test_publish_refusesAfterTheDeadline() public {
         IJobMarket.Terms memory t = _terms();
         bytes32 id = _openAndAssign(t);

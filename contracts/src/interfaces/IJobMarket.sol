@@ -14,7 +14,8 @@ interface IJobMarket {
     /// @notice What a job is about, who may do what with it, and when.
     /// @param submitter pays; refunds return here.
     /// @param scheduler may assign and settle; never receives more than the fee.
-    /// @param arbiter may rule on a dispute.
+    /// @param arbiter may rule on a dispute. Choose one that runs no nodes: the contract does not keep a provider from
+    /// ruling on its own job.
     /// @param token the ERC-20 token of all amounts; zero is the native coin.
     /// @param bounty what the job pays, fee included.
     /// @param fee the scheduler's share of the bounty, paid on settlement only.
@@ -167,7 +168,8 @@ interface IJobMarket {
     /// provider that had the job, and its own dispute bond.
     event Refunded(bytes32 indexed jobId, uint256 amount);
     /// @notice An item of a batch was refused and nothing else; `reason` is the error with which the verb for a single
-    /// item reverts.
+    /// item reverts, or `InsufficientBalance` where an order found too little. A node that could not have a job leaves it
+    /// open: then `Opened` comes before.
     event Skipped(bytes32 indexed jobId, bytes reason);
 
     /* EVENTS: BALANCES */
@@ -491,7 +493,8 @@ interface IJobMarket {
     /// @param bondLimit how much of the caller's balance in the token may be locked at the same time.
     function approveScheduler(address scheduler, address token, uint128 bondLimit) external;
 
-    /// @notice Takes an approval back. What is already assigned goes on.
+    /// @notice Takes an approval back, in every token. What is already assigned goes on.
+    /// @dev The bond limits stay as they are, and hold again after a new approval: set them to zero to forget them.
     /// @param scheduler the scheduler.
     function disapproveScheduler(address scheduler) external;
 

@@ -251,6 +251,45 @@ async fn an_intent_is_mined_once_and_becomes_final() {
 }
 
 #[tokio::test]
+async fn what_is_planned_together_shares_a_transaction_and_what_is_stale_fails_alone() {
+    let anvil = Anvil::start().await;
+    let (_directory, store) = sqlite();
+    let mill = Mill::new(&anvil, store, 1);
+    let (watcher, mut sender) = (mill.watcher(), mill.sender());
+    let now_s = anvil.timestamp().await;
+    let mut jobs = Vec::new();
+    for salt in 1..=5 {
+        let terms = terms(&anvil, salt, now_s);
+        anvil.open(&terms).await;
+        jobs.push((mill.plan(terms).await.0, terms));
+    }
+    watcher.step().await.unwrap();
+    assert!(sender.sign_only().await.unwrap());
+    assert_eq!(mill.open_txs().len(), 1, "five assignments are one transaction");
+    assert_eq!(mill.open_txs()[0].intents.len(), 5);
+    // The submitter is faster with one of them.
+    let withdrawn = jobs.remove(2);
+    let cancel = JobMarket::cancelCall { t: IJobMarket::Terms::from(&withdrawn.1) };
+    anvil.call(anvil.submitter, &cancel, 0).await;
+    for _ in 0..3 {
+        sender.step().await.unwrap();
+        anvil.mine(1).await;
+        watcher.step().await.unwrap();
+    }
+    sender.step().await.unwrap();
+
+    let first = mill.transaction(jobs[0].0);
+    for (id, _) in &jobs {
+        assert_eq!(anvil.job(*id).await, (ASSIGNED, 1));
+        let view = mill.transaction(*id);
+        assert_eq!((view.state, view.hash), (IntentState::Final, first.hash));
+    }
+    assert_eq!(mill.transaction(withdrawn.0).state, IntentState::Blocked);
+    assert_eq!(anvil.job(withdrawn.0).await, (CANCELLED, 0));
+    assert_eq!(anvil.scheduler_nonce().await, 1, "one transaction, and none again");
+}
+
+#[tokio::test]
 async fn a_crash_before_or_after_sending_leads_to_one_transaction() {
     let anvil = Anvil::start().await;
     for (salt, sent_before_the_crash) in [(1, false), (2, true)] {

@@ -19,6 +19,8 @@ pub(crate) enum Suite {
     Sim,
     /// Unit, fuzz and invariant tests of the contracts.
     Contracts,
+    /// What is proved of the contract, what slither finds in it, and that tests reach every line and branch.
+    Proofs,
     /// The programs that run as jobs: examples, and the hostile one of the end-to-end tests.
     Examples,
 }
@@ -43,9 +45,7 @@ pub(crate) fn run(root: &Path, only: &[Suite]) -> Result<()> {
         }
         let started = Instant::now();
         let count = run_suite(root, *suite, &skips_path)?;
-        total.passed += count.passed;
-        total.failed += count.failed;
-        total.skipped += count.skipped;
+        total.add(count);
         times.push((suite.name(), started.elapsed(), count));
     }
     let skips = std::fs::read_to_string(&skips_path).unwrap_or_default();
@@ -71,12 +71,26 @@ pub(crate) fn run(root: &Path, only: &[Suite]) -> Result<()> {
     Ok(())
 }
 
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// One check that holds or not.
+    fn one(holds: bool) -> Self {
+        Self { passed: holds.into(), failed: (!holds).into(), skipped: 0 }
+    }
+}
+
 impl Suite {
     fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
             Self::Sim => "sim",
             Self::Contracts => "contracts",
+            Self::Proofs => "proofs",
             Self::Examples => "examples",
         }
     }
@@ -118,6 +132,20 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
             command.args(["run", "--silent", "test"]);
             count(command.current_dir(root.join("contracts")), forge_summary)
         }
+        Suite::Proofs => {
+            let checks: [(&str, fn(&str) -> Option<Count>); 3] = [
+                ("prove", halmos_summary),
+                ("slither", slither_summary),
+                ("coverage", coverage_summary),
+            ];
+            let mut total = Count::default();
+            for (script, summary) in checks {
+                let mut command = Command::new("npm");
+                command.args(["run", "--silent", script]);
+                total.add(count(command.current_dir(root.join("contracts")), summary)?);
+            }
+            Ok(total)
+        }
         Suite::Examples => {
             let mut total = Count::default();
             for package in ["examples/digits", "e2e/guests"] {
@@ -127,10 +155,7 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
                 if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
                     command.env("CARGO_TARGET_DIR", Path::new(&target).join("guests"));
                 }
-                let count = count(command.current_dir(root.join(package)), libtest_summary)?;
-                total.passed += count.passed;
-                total.failed += count.failed;
-                total.skipped += count.skipped;
+                total.add(count(command.current_dir(root.join(package)), libtest_summary)?);
             }
             Ok(total)
         }
@@ -156,9 +181,7 @@ fn count(command: &mut Command, summary: fn(&str) -> Option<Count>) -> Result<Co
         println!("{line}");
         if let Some(count) = summary(&plain(&line)) {
             seen = true;
-            total.passed += count.passed;
-            total.failed += count.failed;
-            total.skipped += count.skipped;
+            total.add(count);
         }
     }
     let status = child.wait()?.success();
@@ -236,11 +259,32 @@ fn libtest_summary(line: &str) -> Option<Count> {
 fn sim_summary(line: &str) -> Option<Count> {
     let report: serde_json::Value = serde_json::from_str(line).ok()?;
     let violations = report.get("violations")?.as_u64()?;
-    Some(if violations == 0 {
-        Count { passed: 1, ..Count::default() }
-    } else {
-        Count { failed: 1, ..Count::default() }
+    Some(Count::one(violations == 0))
+}
+
+/// `Symbolic test result: 21 passed; 0 failed; time: 40.39s`
+fn halmos_summary(line: &str) -> Option<Count> {
+    let result = line.strip_prefix("Symbolic test result:")?;
+    Some(Count {
+        passed: number_before(result, "passed")?,
+        failed: number_before(result, "failed")?,
+        skipped: 0,
     })
+}
+
+/// `33 findings, 33 answered`
+fn slither_summary(line: &str) -> Option<Count> {
+    Some(Count::one(number_before(line, "findings")? == number_before(line, "answered")?))
+}
+
+/// `src/: 567 of 567 lines, 129 of 129 branches`
+fn coverage_summary(line: &str) -> Option<Count> {
+    let (lines, branches) = line.strip_prefix("src/: ")?.split_once(", ")?;
+    let is_whole = |share: &str| {
+        let (hit, all) = share.split_once(" of ")?;
+        Some(hit == all.split_once(' ')?.0)
+    };
+    Some(Count::one(is_whole(lines)? && is_whole(branches)?))
 }
 
 #[cfg(test)]
@@ -279,6 +323,15 @@ mod tests {
             ),
             (sim_summary, "{\"seeds\":5000,\"violations\":0}", count(1, 0, 0)),
             (sim_summary, "{\"seeds\":5000,\"violations\":2}", count(0, 1, 0)),
+            (
+                halmos_summary,
+                "Symbolic test result: 20 passed; 1 failed; time: 40.39s",
+                count(20, 1, 0),
+            ),
+            (slither_summary, "33 findings, 33 answered", count(1, 0, 0)),
+            (slither_summary, "33 findings, 32 answered", count(0, 1, 0)),
+            (coverage_summary, "src/: 567 of 567 lines, 129 of 129 branches", count(1, 0, 0)),
+            (coverage_summary, "src/: 567 of 567 lines, 128 of 129 branches", count(0, 1, 0)),
         ] {
             assert_eq!(read(line), expected, "{line}");
         }

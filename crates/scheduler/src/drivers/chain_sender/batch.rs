@@ -84,16 +84,7 @@ fn place(ready: &Ready) -> (Address, NodeId, u32) {
 impl Ready {
     /// Whether it opens a job by an order: then it is skipped, and does not revert, where that is not possible.
     pub(super) fn opens(&self) -> bool {
-        match self.row.intent.action {
-            IntentAction::Open | IntentAction::OpenAndAssign { .. } => true,
-            IntentAction::Assign { .. }
-            | IntentAction::CallIn { .. }
-            | IntentAction::Release { .. }
-            | IntentAction::Lapse { .. }
-            | IntentAction::Settle { .. }
-            | IntentAction::Claim { .. }
-            | IntentAction::Refund => false,
-        }
+        call::opens(self.row.intent.kind())
     }
 }
 
@@ -159,4 +150,60 @@ pub(super) fn skipped(receipt: &TransactionReceipt, contract: Address) -> HashMa
         skipped.remove(&JobId(event.jobId));
     }
     skipped
+}
+
+#[cfg(test)]
+mod tests {
+    use gristmill_protocol::ids::AttemptNumber;
+
+    use super::*;
+    use crate::samples;
+    use crate::store::chain::IntentId;
+
+    fn ready(number: u64, action: IntentAction, gas: u64) -> Ready {
+        let job = samples::queued_job(u8::try_from(number % 250).expect("small"));
+        let intent = Intent { job: job.id, action, round: 0 };
+        Ready { row: IntentRow { id: IntentId(number), intent, tries: 0, failure: None }, job, gas }
+    }
+
+    fn assign(number: u64, gas: u64) -> Ready {
+        let node = samples::node_id(7);
+        let action = IntentAction::Assign { attempt: AttemptNumber(1), node, acceptance: None };
+        ready(number, action, gas)
+    }
+
+    fn ids(groups: &[Vec<Ready>]) -> Vec<Vec<u64>> {
+        groups.iter().map(|group| group.iter().map(|item| item.row.id.0).collect()).collect()
+    }
+
+    #[test]
+    fn only_intents_of_a_kind_go_together_and_the_oldest_go_first() {
+        let refund = |number| ready(number, IntentAction::Refund, 40_000);
+        let items = vec![assign(3, 40_000), refund(1), assign(2, 40_000), refund(4)];
+        let mut groups = ids(&group(items, 9_000_000));
+        groups.iter_mut().for_each(|group| group.sort_unstable());
+        assert_eq!(groups, [vec![1], vec![2, 3], vec![4]]);
+        assert_eq!(ids(&group(vec![assign(9, 1)], 9_000_000)), [[9]], "a lone one stays alone");
+        assert!(group(Vec::new(), 9_000_000).is_empty());
+    }
+
+    #[test]
+    fn a_group_holds_what_a_transaction_can_carry() {
+        let sizes = |groups: &[Vec<Ready>]| groups.iter().map(Vec::len).collect::<Vec<_>>();
+        let many = |gas| (0..230).map(|number| assign(number, gas)).collect::<Vec<_>>();
+        let groups = group(many(1_000), 9_000_000);
+        assert_eq!(sizes(&groups), [100, 100, 30]);
+        let by_gas = group(many(100_000), 1_000_000);
+        assert!(by_gas.iter().all(|group| group.len() <= 10), "{:?}", sizes(&by_gas));
+        assert_eq!(by_gas.iter().map(Vec::len).sum::<usize>(), 230, "nothing is left out");
+        // A job is there once, whatever is planned for it.
+        let twice = group(vec![assign(1, 1), assign(251, 1)], 9_000_000);
+        assert_eq!(sizes(&twice), [1, 1]);
+        // The largest call of a full group fits a transaction of U2U, of 128 KiB.
+        let calls = many(1).into_iter().take(ITEMS_MAX).collect::<Vec<_>>();
+        let data = calldata(&calls).expect("they are of a kind");
+        assert!(data.len() <= ITEMS_MAX * call::ITEM_BYTES_MAX && data.len() < 128 * 1024);
+        let mixed = [assign(1, 1), ready(2, IntentAction::Refund, 1)];
+        assert!(calldata(&mixed).is_none());
+    }
 }

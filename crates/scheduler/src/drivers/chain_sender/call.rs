@@ -191,6 +191,8 @@ pub fn judge(kind: IntentKind, revert: &Revert, now_s: u64) -> Refusal {
         E::WrongState(e) if is_before(kind, e.state) => Refusal::ForNow,
         // A stake of gas that the estimate did not see.
         E::InsufficientGas(_) => Refusal::ForNow,
+        // The deposit may be a block behind the order.
+        E::InsufficientBalance(_) if opens(kind) => Refusal::ForNow,
         // Approvals and payments are in the hands of others, and may change.
         E::TransferFromFailed(_) | E::TokenAmountMismatch(_) | E::WithdrawFailed(_) => {
             Refusal::ForNow
@@ -236,6 +238,21 @@ pub fn judge(kind: IntentKind, revert: &Revert, now_s: u64) -> Refusal {
         | E::NodeRevoked(_)
         | E::SchedulerNotApproved(_)
         | E::Reentrancy(_) => Refusal::ForGood,
+    }
+}
+
+/// Whether intents of this kind open a job by an order.
+#[must_use]
+pub fn opens(kind: IntentKind) -> bool {
+    match kind {
+        IntentKind::Open | IntentKind::OpenAndAssign => true,
+        IntentKind::Assign
+        | IntentKind::CallIn
+        | IntentKind::Release
+        | IntentKind::Lapse
+        | IntentKind::Settle
+        | IntentKind::Claim
+        | IntentKind::Refund => false,
     }
 }
 
@@ -308,6 +325,15 @@ mod tests {
         }
         assert_eq!(judge(IntentKind::Assign, &revert(&attempt(3, 2u64)), 0), Refusal::ForNow);
         assert_eq!(judge(IntentKind::Assign, &revert(&attempt(2, 3u64)), 0), Refusal::ForGood);
+        let poor = revert(&JobMarket::InsufficientBalance {
+            owner: Address::ZERO,
+            token: Address::ZERO,
+            available: U256::ZERO,
+            required: U256::ONE,
+        });
+        let deposit = "the deposit may come with the next block";
+        assert_eq!(judge(IntentKind::OpenAndAssign, &poor, 0), Refusal::ForNow, "{deposit}");
+        assert_eq!(judge(IntentKind::Assign, &poor, 0), Refusal::ForGood, "another node has more");
         let unknown = Revert { data: vec![1, 2, 3, 4], message: "execution reverted".into() };
         assert_eq!(judge(IntentKind::Settle, &unknown, 0), Refusal::ForNow);
         assert_eq!(describe(&unknown), "execution reverted");

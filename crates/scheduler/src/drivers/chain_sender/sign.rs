@@ -25,6 +25,8 @@ const BACKOFF_MS: u64 = 500;
 const BACKOFF_MS_MAX: u64 = 30_000;
 /// An intent that is refused for now this often is given up; the rules plan it again if they still want it.
 const TRIES_MAX: u32 = 20;
+/// One that opens a job keeps a node waiting: half a minute is enough for a deposit that was sent before the order.
+const OPEN_TRIES_MAX: u32 = 6;
 
 impl ChainSender {
     /// Gives planned intents a nonce, signs and stores them, as long as the account can pay. Whether there were any.
@@ -168,8 +170,9 @@ impl ChainSender {
         now: &ChainNow,
     ) -> Result<(), ChainError> {
         let why = call::describe(revert);
+        let tries_max = if call::opens(row.intent.kind()) { OPEN_TRIES_MAX } else { TRIES_MAX };
         match call::judge(row.intent.kind(), revert, now.head.timestamp_s) {
-            Refusal::ForNow if row.tries < TRIES_MAX => {
+            Refusal::ForNow if row.tries < tries_max => {
                 let wait_ms = (BACKOFF_MS << row.tries.min(16)).min(BACKOFF_MS_MAX);
                 let (id, at) = (row.id, self.clock.now().plus_millis(wait_ms));
                 tracing::debug!(intent = id.0, revert = why, wait_ms, "refused for now");
