@@ -189,6 +189,17 @@ async fn jobs_of_one_order_are_opened_assigned_and_settled_without_the_submitter
         client.create_prepaid_job(terms, &funding(position)).await.unwrap();
     }
 
+    // The same from the command line, one job at a time.
+    let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
+    let mut arguments = vec!["--wasm", &wasm, "--memory", "64MiB", "--disk", "64MiB"];
+    arguments.extend(["--max-run", "1m", "--deadline", "1h", "--bounty", "0.05", "--prepaid"]);
+    arguments.extend(["--", "touch"]);
+    let typed = cli.submit(&arguments).await.unwrap();
+    market.wait_for_state(typed, &[JobState::Settled], SOON).await.unwrap();
+    arguments[11] = "2";
+    let too_dear = cli.submit(&arguments).await.unwrap_err().to_string();
+    assert!(too_dear.contains("in the market"), "{too_dear}");
+
     let mut transactions = BTreeSet::new();
     for id in &ids {
         let job = market.wait_for_state(*id, &[JobState::Settled], SOON).await.unwrap();
@@ -198,8 +209,9 @@ async fn jobs_of_one_order_are_opened_assigned_and_settled_without_the_submitter
         assert_eq!(kinds, [IntentKind::OpenAndAssign, IntentKind::Settle]);
         transactions.extend(job.transactions.iter().filter_map(|tx| tx.hash));
     }
-    let bounties: u128 = terms.iter().map(|terms| terms.bounty.0).sum();
-    let pay: u128 = terms.iter().map(|terms| terms.bounty.0 - terms.fee.0).sum();
+    let all = || terms.iter().chain([&job.terms]);
+    let bounties: u128 = all().map(|terms| terms.bounty.0).sum();
+    let pay: u128 = all().map(|terms| terms.bounty.0 - terms.fee.0).sum();
     let gained = market.chain.balance(Party::ProviderA.address()).await.unwrap() - before;
     assert_eq!(gained, U256::from(pay));
     assert_eq!(

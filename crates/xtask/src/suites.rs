@@ -25,6 +25,9 @@ pub(crate) enum Suite {
     Examples,
 }
 
+/// Reads the line in which a runner counts; nothing for every other line.
+type Summary = fn(&str) -> Option<Count>;
+
 /// What a suite says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Count {
@@ -133,7 +136,7 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
             count(command.current_dir(root.join("contracts")), forge_summary)
         }
         Suite::Proofs => {
-            let checks: [(&str, fn(&str) -> Option<Count>); 3] = [
+            let checks: [(&str, Summary); 3] = [
                 ("prove", halmos_summary),
                 ("slither", slither_summary),
                 ("coverage", coverage_summary),
@@ -163,7 +166,7 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
 }
 
 /// Runs a suite, shows its output as it comes, and adds up the lines that `summary` understands.
-fn count(command: &mut Command, summary: fn(&str) -> Option<Count>) -> Result<Count> {
+fn count(command: &mut Command, summary: Summary) -> Result<Count> {
     let name = format!("{command:?}");
     let (reader, writer) = std::io::pipe()?;
     let mut child = command

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, B256, U256};
 use alloy::rpc::types::TransactionRequest;
+use alloy::signers::SignerSync;
 use clap::Args;
 use gristmill_protocol::api::{Info, JobState, NodeState};
 use gristmill_protocol::money::{Amount, NATIVE_DECIMALS};
+use gristmill_protocol::order::{Funding, Order, OrderPath, OrderSignature};
 use gristmill_protocol::spec::JobSpec;
 use gristmill_protocol::terms::Terms;
 use serde_json::json;
@@ -19,7 +21,7 @@ use super::spec_args::{Draft, SpecArgs};
 use super::{cancel, outcome, result};
 use crate::app::App;
 use crate::chain::payment::Consent;
-use crate::chain::{Chain, Cost, Mined, money};
+use crate::chain::{Chain, Cost, Mined, decimal, money};
 use crate::failure::{Exit, Failure, Result};
 use crate::follow::{Follow, Until, follow};
 use crate::job_ref::short;
@@ -33,7 +35,7 @@ const ATTEMPT_SLACK_SECONDS: u32 = 600;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --hold 1d --bond 0.5 --dispute-bond 0.1 --arbiter 0x…\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Where nobody can be paid, the bounty is taken back at once. Ctrl-C detaches: the job goes on."
+    after_help = "Examples:\n  gristmill submit job.json --bounty 1 --deadline 6h\n  gristmill submit --wasm digits.wasm --input digits=data/ --bounty 0.05 --yes -- --epochs 30\n  gristmill submit --image ghcr.io/me/train@sha256:… --gpus 1 --vram 24GiB --bounty 2 --deadline 1d --detach\n  gristmill submit job.json --bounty 1 --hold 1d --bond 0.5 --dispute-bond 0.1 --arbiter 0x…\n  gristmill submit job.json --bounty 1 --prepaid                # after `gristmill deposit 5`\n  gristmill submit job.json --bounty 1 --dry-run\n\nEvents go to stderr, the program's log to stdout; with --json only the outcome is on stdout. The exit code is the job's outcome: 0 settled, 1 refunded or cancelled. Where nobody can be paid, the bounty is taken back at once. Ctrl-C detaches: the job goes on."
 )]
 pub(crate) struct SubmitArgs {
     /// What the job pays, in coins (or tokens), fee included
@@ -60,6 +62,9 @@ pub(crate) struct SubmitArgs {
     /// Who rules on a dispute; with a bond neither you nor the scheduler [default: whom the scheduler proposes]
     #[arg(long, value_name = "ADDRESS", help_heading = "Money and time")]
     arbiter: Option<Address>,
+    /// Pay from what the wallet has in the market: sign an order for this one job, and send no transaction
+    #[arg(long, help_heading = "Money and time")]
+    prepaid: bool,
     /// Show spec, terms, job id and cost; send nothing
     #[arg(long)]
     dry_run: bool,
@@ -99,6 +104,7 @@ struct Plan {
     hold_seconds: u32,
     salt: B256,
     consent: Consent,
+    prepaid: bool,
 }
 
 pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
@@ -124,7 +130,8 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
         return show_plan(app, chain, &plan, &terms, cost.as_ref()).await;
     }
     summarize(app, chain, &plan, cost.as_ref());
-    app.out.confirm(&format!("Lock {}?", plan.money(plan.bounty)), yes)?;
+    let verb = if plan.prepaid { "Order a job for" } else { "Lock" };
+    app.out.confirm(&format!("{verb} {}?", plan.money(plan.bounty)), yes)?;
 
     app.session().await?;
     for (name, added) in &uploads {
@@ -140,7 +147,12 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
     let scheduler = app.settings.scheduler.value.clone();
     let record =
         JobRecord::new(chain.domain(), &scheduler, terms, plan.spec.clone(), quantity::now());
-    let mined = pay(app, chain, &plan, record.clone()).await?;
+    let mined = if plan.prepaid {
+        order(app, chain, record.clone()).await?;
+        None
+    } else {
+        Some(pay(app, chain, &plan, record.clone()).await?)
+    };
 
     let id = record.job;
     if detach {
@@ -160,7 +172,7 @@ pub(crate) async fn run(app: &App, args: SubmitArgs) -> Result<()> {
         let rest = Follow { logs: false, after: job.version, until: Until::Ended, ..watch };
         job = follow(app, id, rest).await?;
     }
-    outcome::report(app, &job, Some(mined)).await?;
+    outcome::report(app, &job, mined).await?;
     match output {
         Some(directory) => result::save(app, id, directory).await,
         None => {
@@ -245,6 +257,7 @@ async fn plan(
         hold_seconds,
         salt: B256::from(rand::random::<[u8; 32]>()),
         consent: chain.consent(submitter, token, bounty).await?,
+        prepaid: args.prepaid,
     };
     Ok((plan, uploads))
 }
@@ -311,6 +324,20 @@ fn open_request(chain: &Chain, terms: &Terms) -> TransactionRequest {
 
 /// What opening will cost. For a token that is known only after the approval, which is a transaction itself.
 async fn preflight(chain: &Chain, plan: &Plan, terms: &Terms) -> Result<Option<Cost>> {
+    if plan.prepaid {
+        let held = chain.held(plan.submitter, plan.token).await?;
+        if held >= U256::from(plan.bounty.0) {
+            return Ok(None);
+        }
+        let message = format!(
+            "{} has {} in the market, and the bounty is {}",
+            plan.submitter,
+            decimal(held, plan.decimals),
+            plan.money(plan.bounty)
+        );
+        return Err(Failure::new(Exit::Funds, message)
+            .hint("nothing was sent; bring more with `gristmill deposit`"));
+    }
     if plan.token.is_zero() {
         return Ok(Some(chain.cost(plan.submitter, &open_request(chain, terms)).await?));
     }
@@ -355,6 +382,36 @@ async fn pay(app: &App, chain: &Chain, plan: &Plan, mut record: JobRecord) -> Re
     })
 }
 
+/// Hands the scheduler a signed order over this one job, with which it opens the job from the wallet's balance.
+async fn order(app: &App, chain: &Chain, record: JobRecord) -> Result<()> {
+    let records = app.records();
+    let (id, terms) = (record.job, record.terms);
+    // No later than the job itself makes sense.
+    let order =
+        Order { root: id.0, epoch: chain.epoch(terms.submitter).await?, expires: terms.deadline };
+    let digest = chain.domain().order_digest(&order);
+    let signature =
+        app.signer().await?.sign_hash_sync(&digest).map_err(|error| {
+            Failure::new(Exit::Wallet, format!("the wallet cannot sign: {error}"))
+        })?;
+    let path = OrderPath { position: 0, jobs: 1, siblings: Vec::new() };
+    let signature = OrderSignature(signature.as_bytes().to_vec());
+    let funding = Funding { order, signature, path };
+    records.save(&record)?;
+    app.out.note(format!("job {id}"));
+    app.call(|client| client.create_prepaid_job(&terms, &funding)).await.map_err(|failure| {
+        // Whoever has the order can open the job until it expires.
+        let hint = format!(
+            "whether the scheduler has the order is in doubt: `gristmill cancel {} --chain-only` makes sure that it is never used",
+            short(id)
+        );
+        if failure.exit == Exit::Unreachable { return failure.job(id).hint(hint) }
+        let _ = records.remove(id);
+        failure.job(id)
+    })?;
+    Ok(())
+}
+
 /// Three digits say enough of a bound on a cost.
 fn rounded_up(amount: Amount) -> Amount {
     let mut unit = 1;
@@ -390,6 +447,9 @@ fn summarize(app: &App, chain: &Chain, plan: &Plan, cost: Option<&Cost>) {
                 )
             ),
         ),
+        None if plan.prepaid => {
+            line("gas", "none of yours: the scheduler opens the job by your order".to_owned())
+        }
         None => line(
             "gas",
             match plan.consent {
@@ -521,6 +581,7 @@ mod tests {
             hold_seconds: 0,
             salt: B256::repeat_byte(9),
             consent: Consent::Given,
+            prepaid: false,
         }
     }
 
