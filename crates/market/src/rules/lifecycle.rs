@@ -5,7 +5,7 @@ use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId};
 use gristmill_protocol::time::Timestamp;
 
 use super::draft::Draft;
-use super::pursuit::{Occasion, plan_assignment, pursue};
+use super::pursuit::{Occasion, plan_assignment, pursue, too_late_at};
 use crate::attempt::Attempt;
 use crate::escrow::Escrow;
 use crate::job::{RefundReason, State, Wait};
@@ -69,14 +69,18 @@ pub(super) fn try_again(draft: &mut Draft<'_>, id: JobId, why: &str) -> Result<(
     }
 }
 
-/// Gives the job to the best of the loaded nodes, if it waits for nothing else and one fits.
+/// Gives the job to the best of the loaded nodes, if it waits for nothing else and one fits. Where it is too late to begin,
+/// the job's timer refunds it.
 pub(super) fn match_job(
     draft: &mut Draft<'_>,
     id: JobId,
     token: LeaseToken,
 ) -> Result<(), Rejection> {
     let job = draft.job(id)?;
-    let Some(ask) = Ask::of(job).filter(|_| job.is_assignable()) else { return Ok(()) };
+    let in_time = draft.now < too_late_at(job, draft.policy());
+    let Some(ask) = Ask::of(job).filter(|_| job.is_assignable() && in_time) else {
+        return Ok(());
+    };
     let strategy = ask.demand.strategy.unwrap_or(draft.policy().strategy);
     match matching::choose_node(&ask, draft.nodes(), strategy, draft.moment()).map(|node| node.id) {
         Some(node) => assign(draft, id, node, token),

@@ -312,6 +312,23 @@ fn no_attempt_begins_that_cannot_end_in_time() {
     assert_eq!(stage.poll(1).len(), 1, "at the last second it still fits");
 }
 
+/// Its timer may be late; whoever posts the job again must not set a node to work that cannot finish.
+#[test]
+fn a_job_that_is_posted_again_when_it_is_too_late_goes_to_nobody() {
+    let mut stage = Stage::new();
+    stage.create();
+    stage.open();
+    assert_eq!(stage.state(), JobState::Queued);
+    let deadline = stage.job().terms.deadline;
+    stage.pass(deadline - stage.now_s());
+    stage.join(1);
+    assert_eq!(stage.state(), JobState::Queued, "its timer has not come yet");
+    stage.create();
+    assert_eq!(stage.state(), JobState::Queued);
+    stage.tick_due();
+    assert_eq!(stage.job().state, State::Refunding { reason: RefundReason::TooLate });
+}
+
 #[test]
 fn what_would_end_in_a_refund_is_refused_before_money_moves() {
     let with = |change: fn(&mut Terms)| {

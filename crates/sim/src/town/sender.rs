@@ -135,7 +135,8 @@ impl Town {
     /// Takes a nonce, saves, and only then sends. A crash in between loses the sending, which comes later.
     fn sign(&mut self, mill: usize, batch: Vec<usize>) {
         let account = self.mills[mill].address;
-        let on_chain = self.chain.nonce(account);
+        // A nonce that was used from outside counts once it is final: a block that is replaced would leave a hole.
+        let on_chain = self.chain.settled_nonce(account);
         let plant = self.plant;
         let store = &mut self.mills[mill].store;
         let parts: Vec<(&Intent, &Job)> = batch
