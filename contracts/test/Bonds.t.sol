@@ -2,24 +2,11 @@
 pragma solidity 0.8.37;
 
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
-import {Steps} from "./Steps.sol";
+import {BondedJob} from "./BondedJob.sol";
 
 /// @notice A bond is locked with the node's acceptance and within the provider's limit, comes back when the provider
 /// keeps its word, and goes to whoever it let down when it does not.
-contract BondsTest is Steps {
-    uint128 private constant LIMIT = 10 * BOND;
-
-    IJobMarket.Terms private t;
-    bytes32 private id;
-
-    function setUp() public override {
-        super.setUp();
-        _stake(PROVIDER, NATIVE, LIMIT, LIMIT);
-        _stake(OTHER_PROVIDER, NATIVE, LIMIT, LIMIT);
-        t = _bondedTerms();
-        id = _open(t);
-    }
-
+contract BondsTest is BondedJob {
     /* LOCKING */
 
     function test_assign_locksTheBond() public {

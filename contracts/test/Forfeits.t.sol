@@ -2,23 +2,10 @@
 pragma solidity 0.8.37;
 
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
-import {Steps} from "./Steps.sol";
+import {BondedJob} from "./BondedJob.sol";
 
 /// @notice What a provider that falls silent loses, who gets it, and what does not happen to everybody else.
-contract ForfeitsTest is Steps {
-    uint128 private constant LIMIT = 10 * BOND;
-
-    IJobMarket.Terms private t;
-    bytes32 private id;
-
-    function setUp() public override {
-        super.setUp();
-        _stake(PROVIDER, NATIVE, LIMIT, LIMIT);
-        _stake(OTHER_PROVIDER, NATIVE, LIMIT, LIMIT);
-        t = _bondedTerms();
-        id = _open(t);
-    }
-
+contract ForfeitsTest is BondedJob {
     /* FORFEITING */
 
     function test_lapse_forfeits() public {

@@ -10,9 +10,8 @@ use alloy::providers::{Provider, ProviderBuilder, RootProvider};
 use alloy::rpc::types::{BlockNumberOrTag, TransactionReceipt, TransactionRequest};
 use alloy::signers::local::PrivateKeySigner;
 use alloy::transports::{RpcError, TransportError};
-use gristmill_protocol::api::EscrowState;
 use gristmill_protocol::contracts::erc20::Erc20;
-use gristmill_protocol::contracts::{JobMarket, escrow_state};
+use gristmill_protocol::contracts::{JobMarket, StoredJob};
 use gristmill_protocol::deployment::Deployment;
 use gristmill_protocol::ids::{JobId, TxHash};
 use gristmill_protocol::money::{Amount, NATIVE_DECIMALS};
@@ -43,29 +42,6 @@ pub(crate) struct Chain {
     market: JobMarket::JobMarketInstance<RootProvider>,
     deployment: Deployment,
     url: String,
-}
-
-/// What the contract stores of a job.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Slot {
-    pub(crate) state: EscrowState,
-    pub(crate) node: Address,
-    /// Assigned: the last renewal, call-in or assignment. Otherwise when the state began.
-    pub(crate) at: u64,
-    pub(crate) attempt: u16,
-    /// How many bonds have gone into the job's pool, by half each.
-    pub(crate) forfeits: u8,
-    /// The scheduler accepted the result.
-    pub(crate) settled: bool,
-    /// Disputed: by the scheduler, and not by the submitter.
-    pub(crate) disputed_by_scheduler: bool,
-}
-
-impl Slot {
-    /// What waits for whoever completes the job, besides the bounty.
-    pub(crate) fn pool(&self, terms: &Terms) -> Amount {
-        Amount((terms.bond.0 / 2).saturating_mul(self.forfeits.into()))
-    }
 }
 
 /// What a provider lets a scheduler do.
@@ -199,27 +175,16 @@ impl Chain {
         Ok(Head { block: header.number, time: header.timestamp })
     }
 
-    pub(crate) async fn slot(&self, id: JobId) -> Result<Slot> {
+    pub(crate) async fn slot(&self, id: JobId) -> Result<StoredJob> {
         let job = self
             .market
             .job(id.0)
             .call()
             .await
             .map_err(|error| self.call_failed("read the job", &error))?;
-        Ok(Slot {
-            state: escrow_state(job._0).ok_or_else(|| {
-                Failure::new(
-                    Exit::Refused,
-                    format!("the contract names the unknown state {}", job._0),
-                )
+        StoredJob::try_from(job).map_err(|error| {
+            Failure::new(Exit::Refused, error.to_string())
                 .hint("does --deployment name a JobMarket contract of this version?")
-            })?,
-            node: job._1,
-            at: job.at.to(),
-            attempt: job.attempt,
-            forfeits: job.forfeits,
-            settled: job.flags & 2 != 0,
-            disputed_by_scheduler: job.flags & 4 != 0,
         })
     }
 

@@ -1,5 +1,8 @@
 //! A valid spec and valid terms, for tests.
 
+use gristmill_protocol::api::EscrowState;
+use gristmill_protocol::contracts::StoredJob;
+use gristmill_protocol::ids::{AttemptNumber, NodeId};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::spec::JobSpec;
 use gristmill_protocol::terms::Terms;
@@ -31,5 +34,20 @@ pub(crate) fn some_terms() -> Terms {
         ruling_seconds: 7200,
         spec_hash: a_spec().hash(),
         salt: B256::repeat_byte(9),
+    }
+}
+
+/// A job that came into `state` at the second 1000, in its first attempt.
+pub(crate) fn a_stored_job(state: EscrowState) -> StoredJob {
+    StoredJob {
+        state,
+        node: NodeId::default(),
+        at_s: 1000,
+        assigned_at_s: 1000,
+        attempt: AttemptNumber(1),
+        forfeits: 0,
+        called_in: false,
+        settled: false,
+        disputed_by_scheduler: false,
     }
 }

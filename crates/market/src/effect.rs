@@ -19,7 +19,7 @@ pub struct Intent {
     pub round: u16,
 }
 
-/// A call of the contract by the scheduler. The terms, which every call carries, are in the job's row.
+/// A call of the contract by the scheduler. The terms, which most calls carry, are in the job's row.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum IntentAction {

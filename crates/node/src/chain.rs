@@ -9,7 +9,7 @@ use alloy::primitives::{Address, U256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::{Block, BlockNumberOrTag};
 use gristmill_protocol::api::AttemptRef;
-use gristmill_protocol::contracts::{JobMarket, escrow_state};
+use gristmill_protocol::contracts::{JobMarket, StoredJob};
 use gristmill_protocol::ids::{NodeId, ReceiptHash, TxHash};
 use gristmill_protocol::signing::{CompactSignature, Domain, Message};
 use gristmill_protocol::terms::Terms;
@@ -18,8 +18,6 @@ use tokio::sync::Mutex;
 use crate::agent::Seen;
 use crate::key::NodeKey;
 
-/// The flag of the contract's slot that says that the node was called in.
-const FLAG_CALLED_IN: u8 = 1;
 /// The chain charges a tenth of unused gas, so limits are tight: the estimate and a twentieth.
 const GAS_PERCENT: u64 = 105;
 const RPC_TIMEOUT: Duration = Duration::from_secs(20);
@@ -111,22 +109,21 @@ impl Chain {
         let at = BlockId::hash(block.header.hash);
         let id = terms.id(&self.domain);
         let slot = self.market.job(id.0).block(at).call().await.map_err(unreachable)?;
-        let state = escrow_state(slot._0)
-            .ok_or_else(|| ChainError::Nonsense(format!("state {}", slot._0)))?;
-        let (changed_at, assigned_at) = (slot.at.to::<u64>(), slot.assignedAt.to::<u64>());
-        let called_in = slot.flags & FLAG_CALLED_IN != 0;
-        let lease = if called_in { terms.grace_seconds } else { terms.lease_seconds };
-        let lease_end = changed_at
+        let job =
+            StoredJob::try_from(slot).map_err(|error| ChainError::Nonsense(error.to_string()))?;
+        let lease = if job.called_in { terms.grace_seconds } else { terms.lease_seconds };
+        let lease_end = job
+            .at_s
             .saturating_add(lease.into())
-            .min(assigned_at.saturating_add(terms.attempt_seconds.into()));
+            .min(job.assigned_at_s.saturating_add(terms.attempt_seconds.into()));
         Ok(Seen {
-            state,
-            node: slot._1,
-            attempt: slot.attempt,
+            state: job.state,
+            node: job.node.0,
+            attempt: job.attempt.0,
             lease_end,
-            called_in,
-            assigned_at,
-            at: changed_at,
+            called_in: job.called_in,
+            assigned_at: job.assigned_at_s,
+            at: job.at_s,
             now: block.header.timestamp,
         })
     }

@@ -1,6 +1,8 @@
 //! Bindings of the contracts, from `contracts/abi/`, and the terms as the contract takes them.
 
 use crate::api::{EscrowState, Ruling};
+use crate::ids::{AttemptNumber, NodeId};
+use crate::money::Amount;
 use crate::order::Order;
 use crate::signing::CompactSignature;
 use crate::terms::Terms;
@@ -35,21 +37,81 @@ pub mod erc20 {
     }
 }
 
+/// The contract's `State`, in its order.
+const STATES: [EscrowState; 9] = [
+    EscrowState::None,
+    EscrowState::Open,
+    EscrowState::Assigned,
+    EscrowState::Held,
+    EscrowState::Published,
+    EscrowState::Disputed,
+    EscrowState::Paid,
+    EscrowState::Refunded,
+    EscrowState::Cancelled,
+];
+
 /// The contract's `State`, which the ABI knows as a number only; `None` where it is none of ours.
 #[must_use]
 pub fn escrow_state(state: u8) -> Option<EscrowState> {
-    Some(match state {
-        0 => EscrowState::None,
-        1 => EscrowState::Open,
-        2 => EscrowState::Assigned,
-        3 => EscrowState::Held,
-        4 => EscrowState::Published,
-        5 => EscrowState::Disputed,
-        6 => EscrowState::Paid,
-        7 => EscrowState::Refunded,
-        8 => EscrowState::Cancelled,
-        _ => return None,
-    })
+    STATES.get(usize::from(state)).copied()
+}
+
+/// The number of a `State` in the ABI.
+#[must_use]
+pub fn escrow_number(state: EscrowState) -> u8 {
+    (0..).zip(STATES).find(|(_, other)| *other == state).map_or(0, |(number, _)| number)
+}
+
+/// A state that is not in the ABI: the contract is none of ours, or of another version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the contract names the unknown state {0}")]
+pub struct UnknownState(pub u8);
+
+/// What the contract stores of a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoredJob {
+    pub state: EscrowState,
+    /// Zero where nobody holds, or delivered, the job.
+    pub node: NodeId,
+    /// Assigned: the last renewal, call-in or assignment. Otherwise when the state began.
+    pub at_s: u64,
+    pub assigned_at_s: u64,
+    pub attempt: AttemptNumber,
+    /// How many bonds have gone into the job's pool, by half each.
+    pub forfeits: u8,
+    /// Called in, and not renewed since.
+    pub called_in: bool,
+    /// The scheduler accepted the result.
+    pub settled: bool,
+    /// The scheduler, and not the submitter, disputed the result.
+    pub disputed_by_scheduler: bool,
+}
+
+impl StoredJob {
+    /// What waits for whoever completes the job, besides the bounty.
+    #[must_use]
+    pub fn pool(&self, terms: &Terms) -> Amount {
+        Amount(u128::from(self.forfeits).saturating_mul(terms.bond.0 / 2))
+    }
+}
+
+impl TryFrom<JobMarket::jobReturn> for StoredJob {
+    type Error = UnknownState;
+
+    fn try_from(job: JobMarket::jobReturn) -> Result<Self, UnknownState> {
+        let has = |flag: u8| job.flags & flag != 0;
+        Ok(Self {
+            state: escrow_state(job._0).ok_or(UnknownState(job._0))?,
+            node: NodeId(job._1),
+            at_s: job.at.to(),
+            assigned_at_s: job.assignedAt.to(),
+            attempt: AttemptNumber(job.attempt),
+            forfeits: job.forfeits,
+            called_in: has(1),
+            settled: has(2),
+            disputed_by_scheduler: has(4),
+        })
+    }
 }
 
 /// The contract's `Ruling`, which the ABI knows as a number only; `None` where it is none of ours.

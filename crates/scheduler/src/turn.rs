@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use gristmill_market::effect::Verification;
 use gristmill_market::{Changes, Command, Needs, Policy, Rejection, Reply, decide, needs};
-use gristmill_protocol::ids::{JobId, NodeId};
+use gristmill_protocol::ids::{JobId, LeaseToken, NodeId};
 use gristmill_protocol::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -43,6 +43,11 @@ pub enum Refused {
     /// The store cannot be written now, or the scheduler is stopping.
     #[error("the scheduler cannot write now; nothing was changed")]
     Unavailable,
+}
+
+/// The fence of the next lease: nobody can guess it.
+pub fn new_lease_token() -> LeaseToken {
+    LeaseToken(rand::random::<[u8; 32]>().into())
 }
 
 /// Names a mutating request: its key, and the sha-256 of what it asks for.

@@ -5,7 +5,7 @@ use gristmill_protocol::api::EscrowState;
 use gristmill_protocol::terms::Terms;
 use serde::Serialize;
 
-use super::Slot;
+use gristmill_protocol::contracts::StoredJob;
 
 /// A verb of the contract that moves a job's money, or frees it to be moved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -57,7 +57,7 @@ impl WayOut {
 
 /// The last second of what the job waits for in this state: of a window in which a result can be disputed, or of the
 /// arbiter's time.
-pub(crate) fn window_end(terms: &Terms, slot: &Slot) -> u64 {
+pub(crate) fn window_end(terms: &Terms, slot: &StoredJob) -> u64 {
     let seconds = match slot.state {
         EscrowState::Held => terms.hold_seconds,
         EscrowState::Published => terms.challenge_window,
@@ -69,16 +69,21 @@ pub(crate) fn window_end(terms: &Terms, slot: &Slot) -> u64 {
         | EscrowState::Refunded
         | EscrowState::Cancelled => 0,
     };
-    slot.at.saturating_add(seconds.into())
+    slot.at_s.saturating_add(seconds.into())
 }
 
 /// What `wallet` can do with the job, soonest first. `lease_end` matters only where it is assigned.
-pub(crate) fn ways_out(terms: &Terms, slot: &Slot, lease_end: u64, wallet: Address) -> Vec<WayOut> {
+pub(crate) fn ways_out(
+    terms: &Terms,
+    slot: &StoredJob,
+    lease_end: u64,
+    wallet: Address,
+) -> Vec<WayOut> {
     let submits = terms.submitter == wallet;
     let refund = WayOut::after(Verb::Refund, terms.deadline);
     let cancel = WayOut { verb: Verb::Cancel, from: 0, until: None };
     let end = window_end(terms, slot);
-    let dispute = WayOut { verb: Verb::Dispute, from: slot.at, until: Some(end) };
+    let dispute = WayOut { verb: Verb::Dispute, from: slot.at_s, until: Some(end) };
     let claim = WayOut::after(Verb::Claim, end);
     let mut ways = Vec::new();
     match slot.state {
@@ -134,23 +139,15 @@ pub(crate) fn where_the_money_is(state: EscrowState) -> (&'static str, &'static 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_data::some_terms;
+    use crate::test_data::{a_stored_job, some_terms};
     use gristmill_protocol::money::Amount;
 
-    fn assigned() -> Slot {
-        Slot {
-            state: EscrowState::Assigned,
-            node: Address::ZERO,
-            at: 1000,
-            attempt: 1,
-            forfeits: 0,
-            settled: false,
-            disputed_by_scheduler: false,
-        }
+    fn assigned() -> StoredJob {
+        a_stored_job(EscrowState::Assigned)
     }
 
     fn ways(state: EscrowState, wallet: u8) -> Vec<(Verb, u64)> {
-        let slot = Slot { state, at: 1000, ..assigned() };
+        let slot = a_stored_job(state);
         let ways = ways_out(&some_terms(), &slot, 1600, Address::repeat_byte(wallet));
         ways.into_iter().map(|way| (way.verb, way.from)).collect()
     }
@@ -183,7 +180,7 @@ mod tests {
     #[test]
     fn the_pool_is_half_a_bond_for_each_that_was_forfeited() {
         let terms = Terms { bond: Amount(9), ..some_terms() };
-        let slot = |forfeits| Slot { forfeits, ..assigned() };
+        let slot = |forfeits| StoredJob { forfeits, ..assigned() };
         assert_eq!(slot(0).pool(&terms), Amount::ZERO);
         assert_eq!(slot(3).pool(&terms), Amount(12), "as the contract divides");
     }

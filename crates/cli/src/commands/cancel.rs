@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use gristmill_protocol::api::{EscrowState, JobState};
+use gristmill_protocol::contracts::StoredJob;
 use gristmill_protocol::error::ErrorCode;
 use gristmill_protocol::ids::JobId;
 use gristmill_protocol::terms::Terms;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::money::{act, report};
 use crate::app::App;
 use crate::chain::ways_out::{Verb, WayOut, ways_out, where_the_money_is};
-use crate::chain::{Chain, Mined, Slot};
+use crate::chain::{Chain, Mined};
 use crate::failure::{Exit, Failure, Result};
 use crate::job_ref::{JobRef, short};
 use crate::quantity::{self, Seconds};
@@ -192,7 +193,7 @@ async fn report_many(
 }
 
 /// Only what is open, or not yet opened, can be cancelled; what is assigned must become open first.
-fn cancellable(id: JobId, slot: &Slot) -> Result<()> {
+fn cancellable(id: JobId, slot: &StoredJob) -> Result<()> {
     match slot.state {
         EscrowState::None | EscrowState::Open | EscrowState::Assigned => Ok(()),
         EscrowState::Held | EscrowState::Published | EscrowState::Disputed => Err(Failure::new(

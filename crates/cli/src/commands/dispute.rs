@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use alloy::primitives::Address;
 use clap::{Args, ValueEnum};
 use gristmill_protocol::api::EscrowState;
+use gristmill_protocol::contracts::StoredJob;
 use gristmill_protocol::ids::{JobId, ReceiptHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::terms::Terms;
@@ -13,7 +14,7 @@ use serde_json::json;
 use super::money::{act, report};
 use crate::app::App;
 use crate::chain::ways_out::{Verb, where_the_money_is, window_end};
-use crate::chain::{Chain, Slot, money};
+use crate::chain::{Chain, money};
 use crate::failure::{Exit, Failure, Result};
 use crate::job_ref::{JobRef, short};
 use crate::quantity;
@@ -115,7 +116,7 @@ pub(crate) async fn dispute(app: &App, args: DisputeArgs) -> Result<()> {
 }
 
 /// Says in words why the contract would refuse a dispute, before anything is paid.
-fn disputable(id: JobId, terms: &Terms, slot: &Slot, wallet: Address, now: u64) -> Result<()> {
+fn disputable(id: JobId, terms: &Terms, slot: &StoredJob, wallet: Address, now: u64) -> Result<()> {
     let refused = |message: String| Failure::new(Exit::Refused, message).job(id);
     let may = match slot.state {
         EscrowState::Held => terms.submitter == wallet,
@@ -157,7 +158,7 @@ fn disputable(id: JobId, terms: &Terms, slot: &Slot, wallet: Address, now: u64) 
 struct Dispute {
     id: JobId,
     terms: Terms,
-    slot: Slot,
+    slot: StoredJob,
     until: u64,
     receipt_hash: Option<ReceiptHash>,
 }
@@ -268,23 +269,11 @@ pub(crate) async fn rule(app: &App, args: RuleArgs) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_data::some_terms;
-
-    fn slot(state: EscrowState) -> Slot {
-        Slot {
-            state,
-            node: Address::ZERO,
-            at: 1000,
-            attempt: 1,
-            forfeits: 0,
-            settled: false,
-            disputed_by_scheduler: false,
-        }
-    }
+    use crate::test_data::{a_stored_job, some_terms};
 
     fn refusal(state: EscrowState, wallet: u8, now: u64) -> Option<String> {
         let wallet = Address::repeat_byte(wallet);
-        disputable(JobId::default(), &some_terms(), &slot(state), wallet, now)
+        disputable(JobId::default(), &some_terms(), &a_stored_job(state), wallet, now)
             .err()
             .map(|failure| failure.message)
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy::primitives::Address;
 use clap::Args;
 use gristmill_protocol::api::EscrowState;
+use gristmill_protocol::contracts::StoredJob;
 use gristmill_protocol::ids::JobId;
 use gristmill_protocol::terms::Terms;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use super::cancel::cancel_on_chain;
 use super::money::{act, send_withdrawal};
 use crate::app::App;
 use crate::chain::ways_out::{Verb, WayOut, ways_out, where_the_money_is};
-use crate::chain::{Chain, Head, Mined, Slot, decimal, money};
+use crate::chain::{Chain, Head, Mined, decimal, money};
 use crate::failure::Result;
 use crate::job_ref::{JobRef, short};
 use crate::quantity;
@@ -49,7 +50,7 @@ pub(crate) struct RecoverArgs {
 struct Found {
     id: JobId,
     terms: Terms,
-    slot: Slot,
+    slot: StoredJob,
     ways: Vec<WayOut>,
     role: Role,
     name: Option<String>,
@@ -197,7 +198,7 @@ async fn find(
             | EscrowState::Refunded
             | EscrowState::Cancelled => 0,
         };
-        let role = match chain.node(slot.node).await? {
+        let role = match chain.node(slot.node.0).await? {
             _ if terms.submitter == wallet => Role::Submitter,
             Some((provider, _)) if provider == wallet => Role::Provider,
             Some(_) | None => Role::Other,
@@ -267,7 +268,7 @@ async fn report(
                 json!({
                     "job": job.id, "name": job.name, "role": job.role, "escrow": where_the_money_is(job.slot.state).0,
                     "bounty_wei": job.terms.bounty, "token": job.terms.token, "deadline": job.terms.deadline,
-                    "node": (!job.slot.node.is_zero()).then_some(job.slot.node), "attempt": job.slot.attempt,
+                    "node": (!job.slot.node.0.is_zero()).then_some(job.slot.node), "attempt": job.slot.attempt,
                     "bond_wei": job.terms.bond, "pool_wei": job.slot.pool(&job.terms),
                     "dispute_bond_wei": job.terms.dispute_bond, "settled": job.slot.settled, "terms": job.terms, "ways_out": ways,
                 })

@@ -18,7 +18,7 @@ use gristmill_market::escrow::ChainPosition;
 use gristmill_protocol::contracts::JobMarket::JobMarketEvents;
 use gristmill_protocol::contracts::ruling;
 use gristmill_protocol::deployment::Deployment;
-use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId, ReceiptHash, SpecHash};
+use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, ReceiptHash, SpecHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::{Address, B256};
@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::content_store::ContentStore;
 use crate::store::chain::BlockRef;
 use crate::store::{self, Store, StoreError};
-use crate::turn::{Refused, Turns};
+use crate::turn::{Refused, Turns, new_lease_token};
 
 /// Blocks that are kept to recognise a reorganization.
 const WINDOW_BLOCKS: usize = 64;
@@ -571,10 +571,7 @@ impl ChainWatcher {
         let described: Vec<_> = events.iter().map(|event| (event.job, event.position)).collect();
         let commands = events
             .into_iter()
-            .map(|event| Command::Chain {
-                event,
-                token: LeaseToken(B256::from(rand::random::<[u8; 32]>())),
-            })
+            .map(|event| Command::Chain { event, token: new_lease_token() })
             .collect();
         let outcomes = self.turns.submit_all(commands).await;
         for ((job, position), outcome) in described.into_iter().zip(outcomes) {

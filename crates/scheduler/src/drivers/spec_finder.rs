@@ -12,17 +12,16 @@ use gristmill_market::Command;
 use gristmill_market::demand::KnownSpec;
 use gristmill_market::job::Job;
 use gristmill_protocol::Address;
-use gristmill_protocol::ids::{JobId, LeaseToken, SpecHash};
+use gristmill_protocol::ids::{JobId, SpecHash};
 use gristmill_protocol::spec::SPEC_BYTES_MAX;
 use gristmill_protocol::time::Timestamp;
-use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use super::reconciler::LOCKED;
 use crate::clock::Clock;
 use crate::content_store::{ContentStore, read_spec, spec_cid};
 use crate::store::{self, Store, StoreError};
-use crate::turn::{Refused, Turns};
+use crate::turn::{Refused, Turns, new_lease_token};
 use crate::wake::Wake;
 
 /// How often to look for jobs that wait for their spec.
@@ -247,7 +246,6 @@ impl SpecFinder {
         }
         let (by, now, stored) = (self.scheduler, self.clock.now(), known.clone());
         self.turns.write("found_spec", move |rows| rows.put_spec(&stored, by, now)).await?;
-        let random: [u8; 32] = rand::rng().random();
         let command = Command::CreateJob {
             job: job.id,
             // The submitter has said it on chain: the bounty of exactly these terms is locked.
@@ -255,7 +253,7 @@ impl SpecFinder {
             terms: job.terms,
             spec: known,
             funding: None,
-            token: LeaseToken(random.into()),
+            token: new_lease_token(),
         };
         match self.turns.submit(command).await {
             Ok(_) => {

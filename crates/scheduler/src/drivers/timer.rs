@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use gristmill_market::Command;
-use gristmill_protocol::ids::LeaseToken;
 use gristmill_protocol::time::Timestamp;
-use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::store::{self, Due, Store};
-use crate::turn::{BATCH_MAX, Refused, Turns};
+use crate::turn::{BATCH_MAX, Refused, Turns, new_lease_token};
 use crate::wake::Wake;
 
 /// Due rows of one round: what fits into one turn.
@@ -103,10 +101,7 @@ impl Timer {
 
 fn command(due: &Due) -> Command {
     match *due {
-        Due::Job(job) => {
-            let random: [u8; 32] = rand::rng().random();
-            Command::JobDue { job, token: LeaseToken(random.into()) }
-        }
+        Due::Job(job) => Command::JobDue { job, token: new_lease_token() },
         Due::Node(node) => Command::NodeDue { node },
     }
 }

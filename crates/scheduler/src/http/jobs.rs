@@ -8,11 +8,10 @@ use gristmill_market::demand::KnownSpec;
 use gristmill_protocol::Address;
 use gristmill_protocol::api::{CreateJob, Explanation, JobState, JobSummary, JobView, Page};
 use gristmill_protocol::error::{ErrorCode, Problem};
-use gristmill_protocol::ids::{JobId, LeaseToken};
+use gristmill_protocol::ids::JobId;
 use gristmill_protocol::order::Funding;
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
-use rand::Rng;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,6 +24,7 @@ use super::problem::Refusal;
 use super::views;
 use crate::app::App;
 use crate::store::{self, JobQuery};
+use crate::turn::new_lease_token;
 
 /// Items of a page.
 pub(super) const PAGE_ITEMS_MAX: usize = 200;
@@ -38,12 +38,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get))
         .routes(routes!(cancel))
         .routes(routes!(explain))
-}
-
-/// The fence of the next lease: nobody can guess it.
-pub(super) fn new_lease_token() -> LeaseToken {
-    let random: [u8; 32] = rand::rng().random();
-    LeaseToken(random.into())
 }
 
 /// Announces a job whose bounty is about to be locked, or has been.

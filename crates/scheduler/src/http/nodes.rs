@@ -21,12 +21,13 @@ use utoipa_axum::routes;
 use super::auth::Account;
 use super::body::JsonBody;
 use super::idempotency::Once;
-use super::jobs::{PAGE_ITEMS_MAX, new_lease_token, page_limit};
+use super::jobs::{PAGE_ITEMS_MAX, page_limit};
 use super::problem::Refusal;
 use super::views;
 use crate::app::App;
 use crate::store::{self, Reads, StoreError};
 use crate::turn::Refused;
+use crate::turn::new_lease_token;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()

@@ -566,30 +566,22 @@ async fn an_endpoint_that_lags_for_a_moment_stops_nothing() {
     let mill = Mill::new(&anvil, store, 1);
     mill.watcher().step().await.unwrap();
     // It hides an event the first time that it is asked, and never again.
-    let mut hidden = false;
-    let editor = Editor::start(&anvil.url, move |logs| {
-        let before = logs.len();
-        if !hidden {
-            logs.retain(|log| {
-                !is_event(log, JobMarket::Assigned::SIGNATURE_HASH, history.assigned)
-            });
-            hidden = logs.len() < before;
-        }
-    })
-    .await;
+    let forgetful = || {
+        let mut hidden = false;
+        Editor::start(&anvil.url, move |logs| {
+            let before = logs.len();
+            if !hidden {
+                logs.retain(|log| {
+                    !is_event(log, JobMarket::Assigned::SIGNATURE_HASH, history.assigned)
+                });
+                hidden = logs.len() < before;
+            }
+        })
+    };
+    let editor = forgetful().await;
     let (first, _) = mill.reconciler_at(&editor.url).look(None).await.unwrap();
     assert_ne!(first.differences, [], "the endpoint did hide something");
-    let mut hidden = false;
-    let editor = Editor::start(&anvil.url, move |logs| {
-        let before = logs.len();
-        if !hidden {
-            logs.retain(|log| {
-                !is_event(log, JobMarket::Assigned::SIGNATURE_HASH, history.assigned)
-            });
-            hidden = logs.len() < before;
-        }
-    })
-    .await;
+    let editor = forgetful().await;
     let report = mill.rounds_at(&editor.url).round().await.unwrap();
     assert_eq!(report.differences, []);
     assert!(!mill.is_stopped());

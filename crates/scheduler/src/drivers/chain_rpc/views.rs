@@ -6,50 +6,18 @@ use alloy::providers::Provider;
 use alloy::rpc::types::{BlockId, TransactionRequest};
 use alloy::sol_types::SolCall;
 use gristmill_protocol::Address;
-use gristmill_protocol::api::EscrowState;
 use gristmill_protocol::contracts::erc20::Erc20;
-use gristmill_protocol::contracts::{JobMarket, escrow_state};
-use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId};
+use gristmill_protocol::contracts::{JobMarket, StoredJob};
+use gristmill_protocol::ids::JobId;
 
 use super::{CallError, ChainRpc};
-
-/// What the contract stores of a job.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StoredJob {
-    pub state: EscrowState,
-    pub node: NodeId,
-    /// Assigned: the last renewal, call-in or assignment. Otherwise when the state began.
-    pub at_s: u64,
-    pub assigned_at_s: u64,
-    pub attempt: AttemptNumber,
-    /// How many bonds have gone into the job's pool, by half each.
-    pub forfeits: u8,
-    pub called_in: bool,
-    pub settled: bool,
-    pub disputed_by_scheduler: bool,
-}
-
-const CALLED_IN: u8 = 1;
-const SETTLED: u8 = 2;
-const DISPUTED_BY_SCHEDULER: u8 = 4;
 
 impl ChainRpc {
     /// What the contract stored of a job, right after the block with this number.
     pub async fn job_at(&self, job: JobId, number: u64) -> Result<StoredJob, CallError> {
         let found = self.view(self.contract, &JobMarket::jobCall { id: job.0 }, number).await?;
-        let state = escrow_state(found._0)
-            .ok_or(CallError::Inconsistent("a job is in a state that is not in the ABI"))?;
-        Ok(StoredJob {
-            state,
-            node: NodeId(found._1),
-            at_s: found.at.to(),
-            assigned_at_s: found.assignedAt.to(),
-            attempt: AttemptNumber(found.attempt),
-            forfeits: found.forfeits,
-            called_in: found.flags & CALLED_IN != 0,
-            settled: found.flags & SETTLED != 0,
-            disputed_by_scheduler: found.flags & DISPUTED_BY_SCHEDULER != 0,
-        })
+        StoredJob::try_from(found)
+            .map_err(|_| CallError::Inconsistent("a job is in a state that is not in the ABI"))
     }
 
     /// How much of a token the contract held right after the block with this number; zero is the native coin.

@@ -95,14 +95,23 @@ pub(super) fn may_skip(calls: &[Ready]) -> bool {
 
 /// The calldata of one transaction; nothing where there is none for all of them.
 pub(super) fn calldata(calls: &[Ready]) -> Option<Vec<u8>> {
-    if let [alone] = calls {
-        return Some(call::calldata(&alone.job, &alone.row.intent.action));
-    }
     let mut ordered: Vec<&Ready> = calls.iter().collect();
     ordered.sort_by_key(|call| place(call));
     let ordered: Vec<_> =
         ordered.into_iter().map(|call| (&call.job, &call.row.intent.action)).collect();
-    call::batch_calldata(&ordered)
+    call::calldata(&ordered)
+}
+
+/// Leaves out what needs a transaction of its own, and for which there is no room among `room`: it would be tried, and
+/// then wait, at every look.
+pub(super) fn within(mut calls: Vec<Ready>, room: usize) -> Vec<Ready> {
+    let mut alone = 0;
+    calls.retain(|call| {
+        let shares = key(&call.row.intent, &call.job).is_some();
+        alone += usize::from(!shares);
+        shares || alone <= room
+    });
+    calls
 }
 
 /// Groups what can share a transaction, within what a transaction can carry. The oldest intent goes first.
@@ -185,6 +194,18 @@ mod tests {
         assert_eq!(groups, [vec![1], vec![2, 3], vec![4]]);
         assert_eq!(ids(&group(vec![assign(9, 1)], 9_000_000)), [[9]], "a lone one stays alone");
         assert!(group(Vec::new(), 9_000_000).is_empty());
+    }
+
+    #[test]
+    fn what_goes_alone_is_tried_only_as_far_as_there_is_room() {
+        let refund = |number| ready(number, IntentAction::Refund, 1);
+        let items = vec![refund(1), assign(2, 1), refund(3), assign(4, 1), refund(5)];
+        let kept = |room| -> Vec<u64> {
+            within(items.clone(), room).iter().map(|item| item.row.id.0).collect()
+        };
+        assert_eq!(kept(9), [1, 2, 3, 4, 5]);
+        assert_eq!(kept(2), [1, 2, 3, 4]);
+        assert_eq!(kept(1), [1, 2, 4]);
     }
 
     #[test]

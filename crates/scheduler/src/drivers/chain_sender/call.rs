@@ -8,7 +8,7 @@ use gristmill_market::escrow::Escrow;
 use gristmill_market::job::Job;
 use gristmill_protocol::api::{EscrowState, IntentKind};
 use gristmill_protocol::contracts::JobMarket::{self, JobMarketErrors};
-use gristmill_protocol::contracts::{IJobMarket, escrow_state};
+use gristmill_protocol::contracts::{IJobMarket, escrow_number};
 use gristmill_protocol::ids::JobId;
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::order::MultiProof;
@@ -31,23 +31,24 @@ pub enum Refusal {
     ForGood,
 }
 
-/// The calldata of an intent.
+/// The calldata of one transaction: the contract's verb for one job, or for intents of a kind its verb for many, in the
+/// order in which they are given. Nothing where there is none, or where an order does not prove its jobs.
 #[must_use]
-pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
+pub fn calldata(calls: &[(&Job, &IntentAction)]) -> Option<Vec<u8>> {
+    let [(job, action)] = calls else { return batch_calldata(calls) };
     let t = IJobMarket::Terms::from(&job.terms);
-    match action {
-        IntentAction::Open | IntentAction::OpenAndAssign { .. } => {
-            open(&[(job, action)]).unwrap_or_default()
-        }
+    Some(match action {
+        IntentAction::Open | IntentAction::OpenAndAssign { .. } => return open(calls),
         // An open job without a bond can do without its terms, for a third of the price of calldata.
         IntentAction::Assign { attempt, node, .. }
             if job.terms.bond == Amount::ZERO && !matches!(job.escrow, Escrow::Assigned { .. }) =>
         {
             JobMarket::assignCall { id: job.id.0, node_: node.0, attempt: attempt.0 }.abi_encode()
         }
-        IntentAction::Assign { .. } => assignment(job, action)
-            .map(|assignment| JobMarket::assignWithTermsCall { assignment }.abi_encode())
-            .unwrap_or_default(),
+        IntentAction::Assign { .. } => {
+            let assignment = assignment(job, action)?;
+            JobMarket::assignWithTermsCall { assignment }.abi_encode()
+        }
         IntentAction::CallIn { .. } => JobMarket::callInCall { t }.abi_encode(),
         IntentAction::Release { signature, .. } => {
             JobMarket::releaseCall { t, signature: signature.into() }.abi_encode()
@@ -59,13 +60,10 @@ pub fn calldata(job: &Job, action: &IntentAction) -> Vec<u8> {
         }
         IntentAction::Claim { .. } => JobMarket::claimCall { t }.abi_encode(),
         IntentAction::Refund => JobMarket::refundCall { t }.abi_encode(),
-    }
+    })
 }
 
-/// The calldata of the verb for many jobs: of intents that can share a transaction, in the order in which they are given.
-/// Nothing where they cannot.
-#[must_use]
-pub fn batch_calldata(calls: &[(&Job, &IntentAction)]) -> Option<Vec<u8>> {
+fn batch_calldata(calls: &[(&Job, &IntentAction)]) -> Option<Vec<u8>> {
     match calls.first()?.1 {
         IntentAction::Open | IntentAction::OpenAndAssign { .. } => open(calls),
         IntentAction::Assign { .. } => {
@@ -147,8 +145,7 @@ fn settlement(job: &Job, action: &IntentAction) -> Option<IJobMarket::Settlement
 /// The refusal of a job that exists already.
 #[must_use]
 pub fn already(job: JobId, state: EscrowState) -> Revert {
-    let number = (0..=u8::MAX).find(|number| escrow_state(*number) == Some(state));
-    let error = JobMarket::WrongState { jobId: job.0, state: number.unwrap_or_default() };
+    let error = JobMarket::WrongState { jobId: job.0, state: escrow_number(state) };
     Revert { data: error.abi_encode(), message: String::new() }
 }
 

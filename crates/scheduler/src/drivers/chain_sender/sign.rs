@@ -58,7 +58,8 @@ impl ChainSender {
             purse = purse.saturating_sub(most_wei(tx.gas_limit, tx.newest().max_fee_wei));
         }
         let mut signed_any = false;
-        let mut groups = VecDeque::from(batch::group(self.ready(planned, now).await?, GAS_MAX));
+        let mut groups =
+            VecDeque::from(batch::group(self.ready(planned, room, now).await?, GAS_MAX));
         while let Some(group) = groups.pop_front().filter(|_| room > 0) {
             let Some((data, gas)) = self.price(&group).await? else {
                 // Together they fail, though each of them would not: then one after another.
@@ -103,6 +104,7 @@ impl ChainSender {
     async fn ready(
         &mut self,
         planned: Vec<IntentRow>,
+        room: usize,
         now: &ChainNow,
     ) -> Result<Vec<Ready>, ChainError> {
         let ids: Vec<IntentId> = planned.iter().map(|row| row.id).collect();
@@ -117,39 +119,47 @@ impl ChainSender {
                 .await?;
         }
         let this = &*self;
-        let tried: Vec<(Ready, Simulation)> = futures_util::stream::iter(wanted)
+        let tried = futures_util::stream::iter(batch::within(wanted, room))
             .map(|call| async move {
                 let answer = this.try_alone(&call, now).await?;
                 Ok::<_, ChainError>((call, answer))
             })
             .buffered(SIMULATIONS_AT_ONCE)
-            .try_collect()
+            .try_collect::<Vec<(Ready, Option<Simulation>)>>()
             .await?;
         let mut ready = Vec::new();
         for (call, answer) in tried {
             match answer {
-                Simulation::Succeeds { gas } if with_margin(gas) > GAS_MAX => {
+                None => {
+                    let reason = "its order does not prove that the job is part of it";
+                    self.give_up(call.row.id, reason.to_owned()).await?;
+                }
+                Some(Simulation::Succeeds { gas }) if with_margin(gas) > GAS_MAX => {
                     let reason =
                         format!("it needs {gas} gas, and a transaction can carry {GAS_MAX}");
                     self.give_up(call.row.id, reason).await?;
                 }
-                Simulation::Succeeds { gas } => ready.push(Ready { gas, ..call }),
-                Simulation::Reverts(revert) => self.refused(&call.row, &revert, now).await?,
+                Some(Simulation::Succeeds { gas }) => ready.push(Ready { gas, ..call }),
+                Some(Simulation::Reverts(revert)) => self.refused(&call.row, &revert, now).await?,
             }
         }
         Ok(ready)
     }
 
-    /// What would happen to an intent alone, on top of what is waiting to be mined.
-    async fn try_alone(&self, call: &Ready, now: &ChainNow) -> Result<Simulation, ChainError> {
-        let data = batch::calldata(std::slice::from_ref(call)).unwrap_or_default();
+    /// What would happen to an intent alone, on top of what is waiting to be mined; nothing where there is no call for it.
+    async fn try_alone(
+        &self,
+        call: &Ready,
+        now: &ChainNow,
+    ) -> Result<Option<Simulation>, ChainError> {
+        let Some(data) = batch::calldata(std::slice::from_ref(call)) else { return Ok(None) };
         let answer = self.rpc.simulate_pending(self.address(), &data).await?;
         if let (Simulation::Succeeds { .. }, true) = (&answer, call.opens())
             && let Some(revert) = self.would_skip(&call.job, now.head.block.number).await?
         {
-            return Ok(Simulation::Reverts(revert));
+            return Ok(Some(Simulation::Reverts(revert)));
         }
-        Ok(answer)
+        Ok(Some(answer))
     }
 
     /// Why an order would not open a job: the verb for many leaves it out without an error.

@@ -6,11 +6,11 @@ use gristmill_market::effect::IntentAction;
 use gristmill_market::escrow::Escrow;
 use gristmill_market::job::Job;
 use gristmill_protocol::api::EscrowState;
+use gristmill_protocol::contracts::StoredJob;
 use gristmill_protocol::ids::{AttemptNumber, NodeId};
 use gristmill_protocol::terms::Terms;
 
 use super::ledger::{End, Ended, Entry, Phase, word};
-use crate::drivers::chain_rpc::views::StoredJob;
 
 /// Where an escrow stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,7 +100,7 @@ impl Slot {
             unmirrored: Some(Unmirrored {
                 settled: stored.settled,
                 by_scheduler: stored.disputed_by_scheduler,
-                pool: u128::from(stored.forfeits).saturating_mul(terms.bond.0 / 2),
+                pool: stored.pool(terms).0,
             }),
         }
     }
