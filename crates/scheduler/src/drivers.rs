@@ -97,6 +97,7 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
         now: head.clone(),
         before: None,
     };
+    let replica = replica(app).await?;
     let sender = ChainSender {
         rpc,
         store: Arc::clone(&app.store),
@@ -104,7 +105,7 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
         wake: Arc::clone(&app.wake),
         clock: app.clock.clone(),
         signer,
-        replica: replica(app).await?,
+        replica,
         chain_id: app.deployment.chain_id,
         contract: app.deployment.contract,
         finality_depth: config.chain.finality_depth,
@@ -118,6 +119,7 @@ pub async fn start(app: &App, signer: PrivateKeySigner) -> Result<TaskTracker, D
         wake: Arc::clone(&app.wake),
         clock: app.clock.clone(),
         content: Arc::clone(&app.content),
+        replica,
         concurrency: VERIFICATIONS_AT_ONCE,
     };
     let timer = Timer {

@@ -23,7 +23,7 @@ pub mod sqlite;
 #[cfg(test)]
 mod suite;
 
-pub use chain::{ChainReads, ChainWrites};
+pub use chain::{ChainReads, ChainWrites, ReplicaId};
 pub use reconcile::{ReconcileReads, ReconcileWrites};
 
 /// Why the database could not do what it was asked.
@@ -118,13 +118,16 @@ pub trait Writes: Reads + ChainWrites + ReconcileWrites {
     fn setting(&mut self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;
     /// Writes a sign of life: proof that the database can be written.
     fn mark_ready(&mut self, now: Timestamp) -> Result<(), StoreError>;
-    /// Verifications that nobody works on, leased until `now + lease_ms`.
+    /// Verifications that nobody works on, leased to `replica` until `now + lease_ms`.
     fn lease_verifications(
         &mut self,
+        replica: ReplicaId,
         now: Timestamp,
         lease_ms: u64,
         limit: usize,
     ) -> Result<Vec<Verification>, StoreError>;
+    /// Gives back what `replica` has leased. It has just started, so it works on none of it.
+    fn free_verifications(&mut self, replica: ReplicaId) -> Result<(), StoreError>;
     /// Ends a verification: its verdict has been decided.
     fn close_verification(&mut self, verification: &Verification) -> Result<(), StoreError>;
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::content_store::ContentStore;
+use crate::store::chain::ReplicaId;
 use crate::store::{self, Store, StoreError};
 use crate::turn::{Refused, Turns};
 use crate::wake::Wake;
@@ -43,6 +44,7 @@ pub struct Verifier {
     pub wake: Arc<Wake>,
     pub clock: Clock,
     pub content: Arc<ContentStore>,
+    pub replica: ReplicaId,
     /// Results that are verified at the same time; each keeps a thread busy.
     pub concurrency: usize,
 }
@@ -51,6 +53,16 @@ impl Verifier {
     /// Verifies until it is told to stop. What is under way then is verified after the next start.
     pub async fn run(self, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(self.concurrency));
+        let replica = self.replica;
+        // A crash left these behind. Without this they would wait for the end of their lease.
+        let freed =
+            self.turns.write("free_verifications", move |rows| rows.free_verifications(replica));
+        if let Err(error) = freed.await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "verifications of before the start wait for the end of their lease"
+            );
+        }
         loop {
             let asked = self.wake.verifier.notified();
             let taken = self.take(room.available_permits()).await;
@@ -76,11 +88,11 @@ impl Verifier {
         if count_max == 0 {
             return Vec::new();
         }
-        let now = self.clock.now();
+        let (replica, now) = (self.replica, self.clock.now());
         let taken = self
             .turns
             .write("lease_verifications", move |rows| {
-                rows.lease_verifications(now, LEASE_MS, count_max)
+                rows.lease_verifications(replica, now, LEASE_MS, count_max)
             })
             .await;
         taken.unwrap_or_else(|error| {

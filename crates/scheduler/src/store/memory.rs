@@ -16,6 +16,7 @@ use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, SpecHash};
 use gristmill_protocol::spec::{JobSpec, Strategy};
 use gristmill_protocol::time::Timestamp;
 
+use super::chain::ReplicaId;
 use super::{
     ChainWrites, Due, IdempotencyKey, JobQuery, Reads, Session, Store, StoreError, StoredReply,
     TokenHash, Writer, Writes,
@@ -28,6 +29,12 @@ mod reconcile;
 #[derive(Clone, Default)]
 pub struct MemoryStore(Arc<RwLock<MemoryRows>>);
 
+#[derive(Clone, Copy, Default)]
+struct VerificationLease {
+    until: Timestamp,
+    replica: Option<ReplicaId>,
+}
+
 /// All rows. A transaction works on a copy, so that nothing of one that fails is left.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryRows {
@@ -37,8 +44,7 @@ pub(crate) struct MemoryRows {
     nodes: BTreeMap<NodeId, Node>,
     heard: BTreeMap<NodeId, Timestamp>,
     events: BTreeMap<(JobId, u64), JobEvent>,
-    /// Until when each is leased.
-    verifications: BTreeMap<Verification, Timestamp>,
+    verifications: BTreeMap<Verification, VerificationLease>,
     specs: BTreeMap<SpecHash, JobSpec>,
     sessions: BTreeMap<TokenHash, Session>,
     nonces: BTreeMap<String, Timestamp>,
@@ -335,19 +341,30 @@ impl Writes for MemoryRows {
 
     fn lease_verifications(
         &mut self,
+        replica: ReplicaId,
         now: Timestamp,
         lease_ms: u64,
         limit: usize,
     ) -> Result<Vec<Verification>, StoreError> {
         let mut free: Vec<_> =
-            self.verifications.iter().filter(|(_, until)| **until <= now).collect();
-        free.sort_by_key(|(verification, until)| (**until, **verification));
+            self.verifications.iter().filter(|(_, lease)| lease.until <= now).collect();
+        free.sort_by_key(|(verification, lease)| (lease.until, **verification));
         let leased: Vec<Verification> =
             free.into_iter().take(limit).map(|(verification, _)| *verification).collect();
         for verification in &leased {
-            self.verifications.insert(*verification, now.plus_millis(lease_ms));
+            let lease =
+                VerificationLease { until: now.plus_millis(lease_ms), replica: Some(replica) };
+            self.verifications.insert(*verification, lease);
         }
         Ok(leased)
+    }
+
+    fn free_verifications(&mut self, replica: ReplicaId) -> Result<(), StoreError> {
+        for lease in self.verifications.values_mut().filter(|lease| lease.replica == Some(replica))
+        {
+            lease.until = Timestamp::default();
+        }
+        Ok(())
     }
 
     fn close_verification(&mut self, verification: &Verification) -> Result<(), StoreError> {

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(u32, &str)] = &[
     (1, include_str!("../../migrations/sqlite/0001_init.sql")),
     (2, include_str!("../../migrations/sqlite/0002_chain.sql")),
     (3, include_str!("../../migrations/sqlite/0003_reconcile.sql")),
+    (4, include_str!("../../migrations/sqlite/0004_verification_holder.sql")),
 ];
 
 /// Readers at once; more wait.

@@ -15,6 +15,7 @@ use gristmill_protocol::money::Amount;
 use gristmill_protocol::spec::{RuntimeKind, Strategy};
 use gristmill_protocol::time::Timestamp;
 
+use super::chain::ReplicaId;
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
 use super::{
@@ -501,9 +502,10 @@ fn verifications_are_leased_until_their_verdict(store: Shared) {
     let plan = |verifications: &[Verification]| {
         save(&store, &Changes { verifications: verifications.to_vec(), ..Changes::default() });
     };
+    let holder = ReplicaId([1; 16]);
     let lease = |at: u64, limit| {
         let leased =
-            write(&store, |rows| rows.lease_verifications(NOW.plus_millis(at), 100, limit));
+            write(&store, |rows| rows.lease_verifications(holder, NOW.plus_millis(at), 100, limit));
         leased.into_iter().collect::<BTreeSet<_>>()
     };
     plan(&[first, second]);
@@ -520,6 +522,10 @@ fn verifications_are_leased_until_their_verdict(store: Shared) {
     assert_eq!(lease(500, 10), [second].into());
     plan(&[first]);
     assert_eq!(lease(500, 10), [first].into(), "a new one may follow");
+    write(&store, |rows| rows.free_verifications(ReplicaId([2; 16])));
+    assert_eq!(lease(599, 10), [].into(), "another replica started, which holds nothing");
+    write(&store, |rows| rows.free_verifications(holder));
+    assert_eq!(lease(599, 10), [first, second].into(), "the replica that held them started again");
 }
 
 fn readers_see_only_what_is_committed(store: Shared) {

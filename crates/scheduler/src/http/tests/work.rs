@@ -1,5 +1,7 @@
 //! Submitters and nodes at work, from the spec to the report.
 
+use std::time::Duration;
+
 use gristmill_market::Command;
 use gristmill_market::command::{ChainEvent, Fact};
 use gristmill_protocol::api::{
@@ -13,6 +15,8 @@ use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
 use gristmill_protocol::time::Timestamp;
 
 use super::*;
+use crate::drivers::verifier::Verifier;
+use crate::store::chain::ReplicaId;
 
 pub(super) fn poll(wait_ms: u32) -> PollRequest {
     PollRequest { holding: Vec::new(), wait_ms, draining: false }
@@ -98,7 +102,9 @@ async fn a_job_goes_from_its_spec_to_a_result_that_waits_for_its_verdict() {
     assert_eq!(attempt.signature, Some(report(lease_token, receipt, &signer).signature));
     assert_eq!(view.result, None, "no verdict, no result");
     assert_eq!(view.transactions.len(), 1, "the assignment is to be sent: {:?}", view.transactions);
-    let lease = |rows: &mut dyn crate::store::Writes| rows.lease_verifications(NOW, 1000, 10);
+    let lease = |rows: &mut dyn crate::store::Writes| {
+        rows.lease_verifications(ReplicaId([1; 16]), NOW, 1000, 10)
+    };
     assert_eq!(
         mill.app.turns.write("lease", lease).await.unwrap().len(),
         1,
@@ -372,4 +378,40 @@ async fn a_job_that_the_chain_showed_first_waits_for_its_spec() {
     client.put_spec(&samples::spec().spec).await.unwrap();
     let view = client.create_job(&terms).await.unwrap();
     assert_eq!((view.state, view.spec), (JobState::Queued, Some(samples::spec().spec)));
+}
+
+#[tokio::test]
+async fn a_verification_that_a_crash_cut_off_goes_on_at_the_next_start() {
+    let mill = Mill::start().await;
+    let (submitter, signer) = (PrivateKeySigner::random(), PrivateKeySigner::random());
+    let node = mill.node(&signer).await;
+    let (job, _) = mill.funded_job(&submitter, 1).await;
+    let work = node.poll(NodeId(signer.address()), &poll(60_000)).await.unwrap();
+    let lease_token = work.assignments[0].lease_token;
+    node.start(job, AttemptNumber(1), &StartRequest { lease_token }).await.unwrap();
+    let report = report(lease_token, receipt(job, &signer), &signer);
+    node.report(job, AttemptNumber(1), &report).await.unwrap();
+    // The process that took it is gone.
+    let replica = ReplicaId([1; 16]);
+    let lease = move |rows: &mut dyn crate::store::Writes| {
+        rows.lease_verifications(replica, NOW, 600_000, 10)
+    };
+    assert_eq!(mill.app.turns.write("lease", lease).await.unwrap().len(), 1);
+
+    let verifier = Verifier {
+        store: Arc::clone(&mill.app.store),
+        turns: mill.app.turns.clone(),
+        wake: Arc::clone(&mill.app.wake),
+        clock: mill.clock.clone(),
+        content: Arc::clone(&mill.app.content),
+        replica,
+        concurrency: 1,
+    };
+    let waiter = mill.app.wake.wait_for_job(job);
+    let decided = waiter.woken();
+    tokio::spawn(verifier.run(mill.app.stopping.clone()));
+    tokio::time::timeout(Duration::from_secs(10), decided).await.expect("a verdict");
+    let view = mill.client().job(job).await.unwrap();
+    let attempt = &view.attempts[0];
+    assert_eq!(attempt.state, AttemptState::Rejected, "its output was never uploaded: {view:?}");
 }

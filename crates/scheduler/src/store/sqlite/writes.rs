@@ -9,6 +9,7 @@ use gristmill_protocol::time::Timestamp;
 
 use super::columns::{body, int, time};
 use super::{SqliteRows, StoreError};
+use crate::store::chain::ReplicaId;
 use crate::store::{IdempotencyKey, Session, StoredReply, TokenHash, Writes};
 
 impl Writes for SqliteRows<'_> {
@@ -108,6 +109,7 @@ impl Writes for SqliteRows<'_> {
 
     fn lease_verifications(
         &mut self,
+        replica: ReplicaId,
         now: Timestamp,
         lease_ms: u64,
         limit: usize,
@@ -124,16 +126,24 @@ impl Writes for SqliteRows<'_> {
         let until = time(now.plus_millis(lease_ms));
         for verification in &leased {
             self.change(
-                "UPDATE verifications SET leased_until = ?4 WHERE job = ?1 AND attempt = ?2 AND receipt_hash = ?3",
+                "UPDATE verifications SET leased_until = ?4, replica = ?5
+                 WHERE job = ?1 AND attempt = ?2 AND receipt_hash = ?3",
                 (
                     verification.job.0.as_slice(),
                     verification.attempt.0,
                     verification.receipt_hash.0.as_slice(),
                     until,
+                    replica.0.as_slice(),
                 ),
             )?;
         }
         Ok(leased)
+    }
+
+    fn free_verifications(&mut self, replica: ReplicaId) -> Result<(), StoreError> {
+        let sql = "UPDATE verifications SET leased_until = 0 WHERE replica = ?1";
+        self.change(sql, [replica.0.as_slice()])?;
+        Ok(())
     }
 
     fn close_verification(&mut self, verification: &Verification) -> Result<(), StoreError> {
