@@ -1,0 +1,62 @@
+/** Tables that become cards on narrow screens: each cell then carries the name of its column. */
+
+import type { ReactNode } from "react";
+
+export type Column<Row> = {
+  key: string;
+  title: string;
+  /** Numbers stand at the right, under each other. */
+  numeric?: boolean;
+  cell: (row: Row) => ReactNode;
+};
+
+export function Table<Row>({
+  columns,
+  rows,
+  rowKey,
+  caption,
+}: {
+  columns: readonly Column<Row>[];
+  rows: readonly Row[];
+  rowKey: (row: Row) => string;
+  caption: string;
+}) {
+  return (
+    <div className="overflow-x-auto">
+      <table className="w-full border-collapse text-[13px] max-sm:block">
+        <caption className="sr-only">{caption}</caption>
+        <thead className="max-sm:sr-only">
+          <tr className="border-b border-line">
+            {columns.map((column) => (
+              <th
+                key={column.key}
+                scope="col"
+                className={`label px-3 py-2 font-medium first:pl-4 last:pr-4 ${column.numeric ? "text-right" : "text-left"}`}
+              >
+                {column.title}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody className="max-sm:block">
+          {rows.map((row) => (
+            <tr
+              key={rowKey(row)}
+              className="border-b border-line last:border-0 hover:bg-raised max-sm:flex max-sm:flex-col max-sm:gap-1.5 max-sm:px-4 max-sm:py-3"
+            >
+              {columns.map((column) => (
+                <td
+                  key={column.key}
+                  data-title={column.title}
+                  className={`px-3 py-2 align-middle first:pl-4 last:pr-4 max-sm:flex max-sm:items-center max-sm:justify-between max-sm:gap-4 max-sm:p-0 max-sm:before:text-ink-soft max-sm:before:content-[attr(data-title)] ${column.numeric ? "text-right" : ""}`}
+                >
+                  {column.cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
