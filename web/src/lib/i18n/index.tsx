@@ -67,3 +67,13 @@ export function useI18n() {
 export function useT(): Translate {
   return useContext(I18n).t;
 }
+
+/** The sentences of one area, in every language; they lie beside its components, so that no page carries another's. */
+export type AreaMessages<Key extends string> = { en: Record<Key, string>; vi: Record<Key, string> };
+
+export function useMessages<Key extends string>(
+  messages: AreaMessages<Key>,
+): (key: Key, values?: Values) => string {
+  const { language } = useI18n();
+  return useCallback((key, values) => fill(messages[language][key], values), [messages, language]);
+}

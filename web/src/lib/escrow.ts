@@ -1,0 +1,215 @@
+/**
+ * The contract, read and written with nothing but an RPC endpoint. Brings viem with it: load it lazily, after `chain()`.
+ */
+
+import {
+  type Address,
+  type ContractFunctionArgs,
+  type ContractFunctionName,
+  type Hex,
+  isAddressEqual,
+} from "viem";
+import { getLogs } from "viem/actions";
+import * as actions from "wagmi/actions";
+import { jobMarketAbi } from "@/generated/job-market";
+import type { Schemas } from "./api";
+import type { ChainClient } from "./chain";
+import { explainChainError } from "./chain-error";
+import { ESCROW_STATES } from "./status";
+import { jobId, type Terms } from "./terms";
+
+export type EscrowState = Schemas["EscrowState"];
+
+/** What the contract holds of a job: one word. Times are unix seconds. */
+export type StoredJob = {
+  state: EscrowState;
+  node: Address;
+  /** When the state began; what the running window is counted from. */
+  at: number;
+  assignedAt: number;
+  attempt: number;
+  forfeits: number;
+  flags: number;
+};
+
+type View = ContractFunctionName<typeof jobMarketAbi, "view">;
+type Verb = ContractFunctionName<typeof jobMarketAbi, "nonpayable" | "payable">;
+
+export async function readContract<Name extends View>(
+  client: ChainClient,
+  functionName: Name,
+  args: ContractFunctionArgs<typeof jobMarketAbi, "view", Name>,
+) {
+  const call = { address: client.deployment.contract, abi: jobMarketAbi, chainId: client.chainId } as const;
+  return actions.readContract(client.wagmi, { ...call, functionName, args } as never) as never;
+}
+
+export async function storedJob(client: ChainClient, id: Hex): Promise<StoredJob> {
+  const word: readonly [number, Address, number, number, number, number, number] = await readContract(
+    client,
+    "job",
+    [id],
+  );
+  const [state, node, at, assignedAt, attempt, forfeits, flags] = word;
+  return { state: ESCROW_STATES[state] ?? "none", node, at, assignedAt, attempt, forfeits, flags };
+}
+
+/** What `owner` has in the market: deposits, credits, and what bonds have left of them. */
+export async function marketBalance(client: ChainClient, owner: Address, token: Address): Promise<bigint> {
+  return readContract(client, "balance", [owner, token]);
+}
+
+const OPENED = jobMarketAbi.find((entry) => entry.type === "event" && entry.name === "Opened");
+/** Blocks of one request for logs; public endpoints refuse more. */
+const LOG_BLOCKS = 5000n;
+
+export type OpenedJob = { id: Hex; terms: Terms; block: bigint; tx: Hex };
+
+/**
+ * The jobs that the chain says were opened, by submitter or by id, newest last. The terms are checked against the id,
+ * so an endpoint cannot make up a job. `onProgress` is told the share of blocks that were looked at.
+ */
+export async function openedJobs(
+  client: ChainClient,
+  wanted: { submitter?: Address; id?: Hex },
+  onProgress: (share: number) => void = () => {},
+): Promise<OpenedJob[]> {
+  const from = BigInt(client.deployment.from_block);
+  const head = await client.blockNumber();
+  const domain = { chainId: client.chainId, contract: client.deployment.contract };
+  const found: OpenedJob[] = [];
+  for (let start = from; start <= head; start += LOG_BLOCKS) {
+    const end = start + LOG_BLOCKS - 1n < head ? start + LOG_BLOCKS - 1n : head;
+    const logs = await getLogs(client.wagmi.getClient({ chainId: client.chainId }), {
+      address: client.deployment.contract,
+      event: OPENED as never,
+      args: { jobId: wanted.id, submitter: wanted.submitter } as never,
+      fromBlock: start,
+      toBlock: end,
+    });
+    for (const log of logs as unknown as OpenedLog[]) {
+      const { terms } = log.args;
+      const isWanted = !wanted.submitter || isAddressEqual(terms.submitter, wanted.submitter);
+      if (isWanted && jobId(domain, terms) === log.args.jobId) {
+        found.push({ id: log.args.jobId, terms, block: log.blockNumber, tx: log.transactionHash });
+      }
+    }
+    onProgress(head === from ? 1 : Number(end - from) / Number(head - from));
+  }
+  return found;
+}
+type OpenedLog = { args: { jobId: Hex; terms: Terms }; blockNumber: bigint; transactionHash: Hex };
+
+/** How far a transaction has come. Before `wallet` nothing can have been sent; after it, something may have been. */
+export type Progress =
+  | { phase: "switching" | "simulating" | "wallet" }
+  | { phase: "sent"; hash: Hex }
+  | { phase: "mined"; hash: Hex; block: bigint; gasUsed: bigint };
+
+/** A transaction that did not happen, or of which it is not known. */
+export class TransactionError extends Error {
+  constructor(
+    message: string,
+    /** `declined` and `reverted` and `blocked`: nothing was sent. `failed`: it is in a block, and did nothing. */
+    readonly kind: "declined" | "reverted" | "failed" | "replaced" | "blocked" | "unreachable" | "unknown",
+    /** Whether the wallet was asked, so that a transaction may be under way in spite of the error. */
+    readonly wasAsked: boolean,
+    readonly hash?: Hex,
+  ) {
+    super(message);
+    this.name = "TransactionError";
+  }
+}
+
+export type Call<Name extends Verb = Verb> = {
+  functionName: Name;
+  args: ContractFunctionArgs<typeof jobMarketAbi, "nonpayable" | "payable", Name>;
+  value?: bigint;
+};
+
+/**
+ * Sends one call of the contract from `account`, one at a time over all tabs, and waits for its block. It is tried out
+ * first, so that what the contract would refuse never opens the wallet.
+ */
+export async function transact<Name extends Verb>(
+  client: ChainClient,
+  account: Address,
+  call: Call<Name>,
+  onProgress: (progress: Progress) => void,
+): Promise<Extract<Progress, { phase: "mined" }>> {
+  return navigator.locks.request(`gristmill:transact:${account}`, { ifAvailable: true }, async (lock) => {
+    if (!lock) {
+      throw new TransactionError(
+        "Another tab waits for your wallet. Finish or decline there first.",
+        "blocked",
+        false,
+      );
+    }
+    let wasAsked = false;
+    try {
+      if (actions.getConnection(client.wagmi).chainId !== client.chainId) {
+        onProgress({ phase: "switching" });
+        await client.switchChain();
+      }
+      onProgress({ phase: "simulating" });
+      const request = {
+        address: client.deployment.contract,
+        abi: jobMarketAbi,
+        chainId: client.chainId,
+        account,
+        ...call,
+      };
+      await actions.simulateContract(client.wagmi, request as never);
+      onProgress({ phase: "wallet" });
+      wasAsked = true;
+      const hash = await actions.writeContract(client.wagmi, request as never);
+      return await mined(client, hash, onProgress);
+    } catch (error) {
+      if (error instanceof TransactionError) throw error;
+      const reason = explainChainError(error);
+      throw new TransactionError(reason.text, reason.kind, wasAsked && reason.kind !== "declined");
+    }
+  });
+}
+
+/** Waits until a transaction that was sent is in a block, following it where the wallet sends it again with another fee. */
+export async function mined(
+  client: ChainClient,
+  hash: Hex,
+  onProgress: (progress: Progress) => void,
+): Promise<Extract<Progress, { phase: "mined" }>> {
+  onProgress({ phase: "sent", hash });
+  let isReplaced = false;
+  const receipt = await actions.waitForTransactionReceipt(client.wagmi, {
+    chainId: client.chainId,
+    hash,
+    onReplaced: ({ reason, transaction }) => {
+      if (reason === "repriced") onProgress({ phase: "sent", hash: transaction.hash });
+      else isReplaced = true;
+    },
+  });
+  if (isReplaced) {
+    throw new TransactionError(
+      "The transaction was replaced in the wallet.",
+      "replaced",
+      true,
+      receipt.transactionHash,
+    );
+  }
+  if (receipt.status !== "success") {
+    throw new TransactionError(
+      "The contract refused the transaction.",
+      "failed",
+      true,
+      receipt.transactionHash,
+    );
+  }
+  const done = {
+    phase: "mined",
+    hash: receipt.transactionHash,
+    block: receipt.blockNumber,
+    gasUsed: receipt.gasUsed,
+  } as const;
+  onProgress(done);
+  return done;
+}
