@@ -39,6 +39,7 @@ export type Why =
   | "otherReceipt"
   | "noResult"
   | "chainUnreachable"
+  | "otherContract"
   | "blocks"
   | "otherSize"
   | "manifest"
