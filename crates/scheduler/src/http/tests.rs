@@ -28,6 +28,7 @@ mod content;
 mod login;
 mod refusals;
 mod streams;
+mod web;
 mod work;
 
 /// The time of [`NOW`].
