@@ -34,5 +34,5 @@ pub struct WebChain {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WebCoin {
     pub symbol: String,
-    pub decimals: u8,
+    pub decimals: u32,
 }

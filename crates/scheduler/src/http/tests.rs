@@ -25,6 +25,7 @@ use crate::store::memory::MemoryStore;
 use crate::turn::TurnThread;
 
 mod content;
+mod document;
 mod login;
 mod refusals;
 mod streams;

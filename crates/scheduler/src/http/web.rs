@@ -16,6 +16,7 @@ use axum::http::{Uri, Version, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use gristmill_protocol::api::{WebChain, WebCoin, WebConfig};
 use gristmill_protocol::ids::JobId;
+use gristmill_protocol::money::NATIVE_DECIMALS;
 use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tower_http::compression::CompressionLayer;
@@ -43,8 +44,6 @@ const MISSING_PAGE: &str = "/404.html";
 const CAGE: &str = "sandbox; default-src 'none'";
 /// Compressed, smaller answers are hardly smaller.
 const COMPRESSED_BYTES_MIN: u64 = 1024;
-/// Every chain of the EVM counts its coin so.
-const COIN_DECIMALS: u8 = 18;
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -321,7 +320,7 @@ async fn config(State(app): State<App>) -> impl IntoResponse {
         chain: WebChain {
             id,
             name,
-            coin: WebCoin { symbol: web.coin_symbol.clone(), decimals: COIN_DECIMALS },
+            coin: WebCoin { symbol: web.coin_symbol.clone(), decimals: NATIVE_DECIMALS },
         },
         contract: app.deployment.contract,
         from_block: app.deployment.block,
