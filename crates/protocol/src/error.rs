@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+// `$code` stays a bare token, or `ToSchema` would not see the name that it gives.
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $name:ident, $code:literal, $status:literal, $retry:literal, $title:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident, $code:tt, $status:literal, $retry:literal, $title:literal;)*) => {
         /// A stable code of a public error.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
         pub enum ErrorCode {

@@ -25,9 +25,11 @@ use crate::store::memory::MemoryStore;
 use crate::turn::TurnThread;
 
 mod content;
+mod document;
 mod login;
 mod refusals;
 mod streams;
+mod web;
 mod work;
 
 /// The time of [`NOW`].
