@@ -18,6 +18,7 @@ mod attempts;
 pub mod auth;
 mod body;
 pub mod content;
+mod enrollments;
 mod events;
 mod garbage;
 mod idempotency;
@@ -66,6 +67,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(logs::routes())
         .merge(nodes::routes())
+        .merge(enrollments::routes())
         .merge(attempts::routes())
         .merge(content::routes())
 }

@@ -25,6 +25,7 @@ use crate::store::memory::MemoryStore;
 use crate::turn::TurnThread;
 
 mod content;
+mod enrollments;
 mod login;
 mod refusals;
 mod streams;
