@@ -17,8 +17,10 @@ use crate::terms::Terms;
 use crate::time::Timestamp;
 
 mod enrollment;
+mod web;
 
 pub use enrollment::{Consent, WAITING_PER_PROVIDER_MAX, WaitingNode};
+pub use web::{WebChain, WebCoin, WebConfig};
 
 /// Longest time that a poll may wait for work.
 pub const POLL_WAIT_MS_MAX: u32 = 60_000;

@@ -29,6 +29,7 @@ mod enrollments;
 mod login;
 mod refusals;
 mod streams;
+mod web;
 mod work;
 
 /// The time of [`NOW`].
