@@ -16,8 +16,10 @@ use crate::spec::{JobSpec, RuntimeKind, Strategy, parse_compute_capability};
 use crate::terms::Terms;
 use crate::time::Timestamp;
 
+mod enrollment;
 mod web;
 
+pub use enrollment::{Consent, WAITING_PER_PROVIDER_MAX, WaitingNode};
 pub use web::{WebChain, WebCoin, WebConfig};
 
 /// Longest time that a poll may wait for work.

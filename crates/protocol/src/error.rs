@@ -58,6 +58,8 @@ error_codes! {
     InvalidLogin, "invalid_login", 401, false, "The sign-in message or its signature is not valid";
     Forbidden, "forbidden", 403, false, "This account may not do that";
     NodeNotEnrolled, "node_not_enrolled", 403, true, "No wallet has enrolled this node on chain";
+    InvalidConsent, "invalid_consent", 422, false, "The node's consent or its signature is not valid";
+    TooManyWaiting, "too_many_waiting", 409, true, "Too many nodes wait to be enrolled";
     NotFound, "not_found", 404, false, "There is no such thing here";
     MethodNotAllowed, "method_not_allowed", 405, false, "This address does not know that method";
     ContentMissing, "content_missing", 404, true, "A block of this content is not stored here";

@@ -19,6 +19,7 @@ mod attempts;
 pub mod auth;
 mod body;
 pub mod content;
+mod enrollments;
 mod events;
 mod garbage;
 mod idempotency;
@@ -68,6 +69,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(logs::routes())
         .merge(nodes::routes())
+        .merge(enrollments::routes())
         .merge(attempts::routes())
         .merge(content::routes())
         .merge(web::routes())

@@ -26,6 +26,7 @@ use crate::turn::TurnThread;
 
 mod content;
 mod document;
+mod enrollments;
 mod login;
 mod refusals;
 mod streams;
