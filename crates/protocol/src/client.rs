@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    AcceptRequest, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary, JobView,
-    LogAccepted, Login, LoginRequest, NodeView, Nonce, Offer, Page, PollReply, PollRequest,
-    ReleaseRequest, ReportRequest, SpecStored, StartRequest,
+    AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
+    JobView, LogAccepted, Login, LoginRequest, NodeView, Nonce, Offer, Page, PollReply,
+    PollRequest, ReleaseRequest, ReportRequest, SpecStored, StartRequest, WaitingNode,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -185,6 +185,12 @@ impl Client {
         self.json(self.request(Method::GET, &format!("/v1/nodes/{id}"))).await
     }
 
+    /// The nodes that wait to be enrolled by this provider, newest first.
+    pub async fn waiting_nodes(&self, provider: Address) -> Result<Page<WaitingNode>, ClientError> {
+        let request = self.request(Method::GET, "/v1/enrollments");
+        self.json(request.query(&[("provider", provider.to_string())])).await
+    }
+
     pub async fn spec(&self, hash: SpecHash) -> Result<JobSpec, ClientError> {
         self.json(self.request(Method::GET, &format!("/v1/specs/{hash}"))).await
     }
@@ -261,6 +267,11 @@ impl Client {
 
     pub async fn put_offer(&self, node: NodeId, offer: &Offer) -> Result<NodeView, ClientError> {
         self.json(self.request(Method::PUT, &format!("/v1/nodes/{node}/offer")).json(offer)).await
+    }
+
+    /// A node asks to be enrolled. Its signature is the proof: nobody has to sign in.
+    pub async fn put_consent(&self, consent: &Consent) -> Result<(), ClientError> {
+        self.empty(self.request(Method::POST, "/v1/enrollments").json(consent)).await
     }
 
     pub async fn poll(&self, node: NodeId, body: &PollRequest) -> Result<PollReply, ClientError> {

@@ -5,6 +5,23 @@
  */
 
 export interface paths {
+    "/config.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the web must know of this scheduler before anything else. */
+        get: operations["config"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ipfs/{cid}": {
         parameters: {
             query?: never;
@@ -108,6 +125,33 @@ export interface paths {
          *     sent again: what came stays.
          */
         post: operations["upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/enrollments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the nodes that wait to be enrolled: those of a provider, or one node.
+         * @description Public, newest first, at most 20 of a provider. A consent is worth nothing to others: `enroll` takes a transaction of
+         *     the provider that it names. Anybody can make a node that names a stranger's wallet, so compare the node's address with
+         *     what the machine itself shows before enrolling it.
+         */
+        get: operations["list"];
+        put?: never;
+        /**
+         * Leaves a node's consent to be enrolled by a provider.
+         * @description The node's signature is the proof; nobody has to sign in. It is kept until it expires, for a week at most, until the
+         *     node is enrolled, or until the node sends another one. Of a node that is enrolled already nothing is kept.
+         */
+        post: operations["create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -481,6 +525,21 @@ export interface components {
         };
         /** @description A secp256k1 signature in 64 bytes (EIP-2098). */
         CompactSignature: string;
+        /** @description A node says that it wants to belong to a provider. Worth nothing without a transaction of the provider itself. */
+        Consent: {
+            /**
+             * Format: int64
+             * @description Until when the contract takes the signature, unix seconds.
+             */
+            expires: number;
+            node: components["schemas"]["NodeId"];
+            /** @description What the node is going to offer. */
+            offer: components["schemas"]["Offer"];
+            /** @description The wallet that is to be paid for the node's work. */
+            provider: string;
+            /** @description The node's, of `Enroll{node, provider, expires}`. */
+            signature: components["schemas"]["CompactSignature"];
+        };
         ConstraintRemoval: {
             /** @description A stable name, such as `memory` or `price`. */
             constraint: string;
@@ -504,7 +563,7 @@ export interface components {
          * @description A stable code of a public error.
          * @enum {string}
          */
-        ErrorCode: "InvalidRequest" | "InvalidSpec" | "InvalidTerms" | "InvalidOffer" | "NotSupported" | "SpecHashMismatch" | "SpecUnknown" | "WrongScheduler" | "FeeTooLow" | "Unauthenticated" | "InvalidLogin" | "Forbidden" | "NodeNotEnrolled" | "NotFound" | "MethodNotAllowed" | "ContentMissing" | "ContentInvalid" | "Conflict" | "StaleAttempt" | "InvalidReceipt" | "LogGap" | "LogFull" | "IdempotencyMismatch" | "TooLarge" | "UnsupportedMediaType" | "TooManyRequests" | "RequestTimeout" | "Internal" | "Unavailable";
+        ErrorCode: "invalid_request" | "invalid_spec" | "invalid_terms" | "invalid_offer" | "not_supported" | "spec_hash_mismatch" | "spec_unknown" | "wrong_scheduler" | "fee_too_low" | "unauthenticated" | "invalid_login" | "forbidden" | "node_not_enrolled" | "invalid_consent" | "too_many_waiting" | "not_found" | "method_not_allowed" | "content_missing" | "content_invalid" | "conflict" | "stale_attempt" | "invalid_receipt" | "log_gap" | "log_full" | "idempotency_mismatch" | "too_large" | "unsupported_media_type" | "too_many_requests" | "request_timeout" | "internal" | "unavailable";
         /**
          * @description The contract's state of a job, as the scheduler has seen it finally.
          * @enum {string}
@@ -965,6 +1024,23 @@ export interface components {
             /** @description Goes into `cursor` for what follows; absent on the last page. */
             next?: string | null;
         };
+        Page_WaitingNode: {
+            items: {
+                /**
+                 * Format: int64
+                 * @description Until when the contract takes the signature, unix seconds.
+                 */
+                expires: number;
+                node: components["schemas"]["NodeId"];
+                offer: components["schemas"]["Offer"];
+                provider: string;
+                /** @description When the scheduler got it. */
+                seen_at_ms: components["schemas"]["Timestamp"];
+                signature: components["schemas"]["CompactSignature"];
+            }[];
+            /** @description Goes into `cursor` for what follows; absent on the last page. */
+            next?: string | null;
+        };
         /** @description Why a scheduler neither assigns nor pays now. */
         PayoutsStopped: {
             reason: string;
@@ -1227,6 +1303,53 @@ export interface components {
             /** @enum {string} */
             level: "approve";
         };
+        /**
+         * @description A consent that waits for its wallet. Compare the node with what the machine itself shows: anybody can make a node
+         *     that names a stranger's wallet.
+         */
+        WaitingNode: {
+            /**
+             * Format: int64
+             * @description Until when the contract takes the signature, unix seconds.
+             */
+            expires: number;
+            node: components["schemas"]["NodeId"];
+            offer: components["schemas"]["Offer"];
+            provider: string;
+            /** @description When the scheduler got it. */
+            seen_at_ms: components["schemas"]["Timestamp"];
+            signature: components["schemas"]["CompactSignature"];
+        };
+        /** @description A chain, as wallets describe one. */
+        WebChain: {
+            coin: components["schemas"]["WebCoin"];
+            /** Format: int64 */
+            id: number;
+            name: string;
+        };
+        /** @description The native coin of a chain. */
+        WebCoin: {
+            /** Format: int32 */
+            decimals: number;
+            symbol: string;
+        };
+        /** @description The scheduler, chain and contract that the web talks to. */
+        WebConfig: {
+            chain: components["schemas"]["WebChain"];
+            contract: string;
+            /** @description Whether this is a development stack, whose keys and money are worth nothing. */
+            development: boolean;
+            /** @description Where people look at transactions and addresses, without a slash at its end. */
+            explorer_url: string | null;
+            /**
+             * Format: int64
+             * @description The block of the deployment: no event of the contract is older.
+             */
+            from_block: number;
+            /** @description Endpoints that a browser may ask, the best first. */
+            rpc_urls: string[];
+            scheduler_version: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1236,6 +1359,25 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    config: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebConfig"];
+                };
+            };
+        };
+    };
     gateway_root: {
         parameters: {
             query?: {
@@ -1404,6 +1546,76 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ContentStored"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description This node, whatever wallet it waits for. */
+                node?: components["schemas"]["NodeId"];
+                /** @description The nodes that wait for this wallet. */
+                provider?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_WaitingNode"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Consent"];
+            };
+        };
+        responses: {
+            /** @description Noted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
