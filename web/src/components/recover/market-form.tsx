@@ -65,6 +65,7 @@ export function MarketForm() {
         contract: contract.trim() as WebConfig["contract"],
         from_block: Number(block.trim()),
         rpc_urls: [rpc.trim()],
+        explorer_url: null,
         development: false,
       };
       rememberConfig(config);
