@@ -12,7 +12,6 @@ import { Card, Page } from "@/components/ui/page";
 import { Tabs } from "@/components/ui/tabs";
 import { ApiError, type JobView } from "@/lib/api";
 import { useMessages } from "@/lib/i18n";
-import { JobActions } from "./job-actions";
 import { JobFacts, JobLead } from "./job-head";
 import { jobMessages } from "./messages";
 import { Overview } from "./overview";
@@ -23,6 +22,8 @@ const ChainOnly = dynamic(() => import("./chain-only").then((module) => module.C
   ssr: false,
   loading,
 });
+// Only with a wallet is there anything to do.
+const JobActions = dynamic(() => import("./job-actions").then((module) => module.JobActions), { ssr: false });
 const LogsTab = dynamic(() => import("./logs-tab").then((module) => module.LogsTab), { ssr: false, loading });
 const ResultTab = dynamic(() => import("./result-tab").then((module) => module.ResultTab), {
   ssr: false,

@@ -1,6 +1,8 @@
 "use client";
 /** A job at a glance: what happened, why it waits, its attempts and its money. */
 
+import dynamic from "next/dynamic";
+import { Skeleton } from "@/components/ui/empty";
 import type { JobView } from "@/lib/api";
 import type { JobEvent } from "@/lib/events";
 import { AttemptsCard } from "./attempts-card";
@@ -9,7 +11,11 @@ import { MoneyCard } from "./money-card";
 import { StartBar } from "./start-bar";
 import { Timeline } from "./timeline";
 import { TransactionsCard } from "./transactions-card";
-import { WaitingCard } from "./waiting-card";
+
+const WaitingCard = dynamic(() => import("./waiting-card").then((module) => module.WaitingCard), {
+  ssr: false,
+  loading: () => <Skeleton className="h-40 w-full" />,
+});
 
 export function Overview({
   job,

@@ -28,7 +28,7 @@ describe("a preview", () => {
       ["3", ""],
     ]);
     expect(parseTable("a\tb\n", "\t")).toEqual([["a", "b"]]);
-    expect(parseTable('"never closed', ",")).toEqual([]);
+    expect(parseTable('"never closed', ",")).toEqual([["never closed"]]);
     expect(parseTable("x\n".repeat(10_000), ",")).toHaveLength(TABLE_ROWS_MAX);
     expect(parseTable(`${",".repeat(1000)}\n`, ",")[0]).toHaveLength(50);
   });

@@ -18,7 +18,7 @@ export function isNode(text: string): boolean {
 }
 
 function isState(text: string | null): text is JobState {
-  return text !== null && text in JOB_STATUS;
+  return text !== null && Object.hasOwn(JOB_STATUS, text);
 }
 
 /** Reads the filters of an address. What it does not know it leaves out. */
