@@ -16,8 +16,10 @@ use crate::spec::{JobSpec, RuntimeKind, Strategy, parse_compute_capability};
 use crate::terms::Terms;
 use crate::time::Timestamp;
 
+mod preview;
 mod web;
 
+pub use preview::{MatchPreview, PreviewRequest, PriceFloors};
 pub use web::{WebChain, WebCoin, WebConfig};
 
 /// Longest time that a poll may wait for work.
