@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::api::{
     AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
     JobView, LogAccepted, Login, LoginRequest, NodeView, Nonce, Offer, Page, PollReply,
-    PollRequest, ReleaseRequest, ReportRequest, SpecStored, StartRequest, WaitingNode,
+    PollRequest, ReleaseRequest, ReportRequest, SpecStored, StartRequest, WaitingNode, WebConfig,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -163,6 +163,11 @@ impl Client {
 
     pub async fn info(&self) -> Result<Info, ClientError> {
         self.json(self.request(Method::GET, "/v1/info")).await
+    }
+
+    /// What the scheduler tells the web of its chain.
+    pub async fn web_config(&self) -> Result<WebConfig, ClientError> {
+        self.json(self.request(Method::GET, "/config.json")).await
     }
 
     pub async fn job(&self, id: JobId) -> Result<JobView, ClientError> {
