@@ -17,9 +17,11 @@ use crate::terms::Terms;
 use crate::time::Timestamp;
 
 mod enrollment;
+mod preview;
 mod web;
 
 pub use enrollment::{Consent, WAITING_PER_PROVIDER_MAX, WaitingNode};
+pub use preview::{MatchPreview, PreviewRequest, PriceFloors};
 pub use web::{WebChain, WebCoin, WebConfig};
 
 /// Longest time that a poll may wait for work.

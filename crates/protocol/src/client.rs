@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{
     AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
-    JobView, LogAccepted, Login, LoginRequest, NodeView, Nonce, Offer, Page, PollReply,
-    PollRequest, ReleaseRequest, ReportRequest, SpecStored, StartRequest, WaitingNode,
+    JobView, LogAccepted, Login, LoginRequest, MatchPreview, NodeView, Nonce, Offer, Page,
+    PollReply, PollRequest, PreviewRequest, ReleaseRequest, ReportRequest, SpecStored,
+    StartRequest, WaitingNode, WebConfig,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -165,6 +166,11 @@ impl Client {
         self.json(self.request(Method::GET, "/v1/info")).await
     }
 
+    /// What the scheduler tells the web of its chain.
+    pub async fn web_config(&self) -> Result<WebConfig, ClientError> {
+        self.json(self.request(Method::GET, "/config.json")).await
+    }
+
     pub async fn job(&self, id: JobId) -> Result<JobView, ClientError> {
         self.json(self.request(Method::GET, &format!("/v1/jobs/{id}"))).await
     }
@@ -175,6 +181,11 @@ impl Client {
 
     pub async fn explain(&self, id: JobId) -> Result<Explanation, ClientError> {
         self.json(self.request(Method::GET, &format!("/v1/jobs/{id}/explain"))).await
+    }
+
+    /// What nodes would make of a job that is not posted.
+    pub async fn preview(&self, request: &PreviewRequest) -> Result<MatchPreview, ClientError> {
+        self.json(self.request(Method::POST, "/v1/explain").json(request)).await
     }
 
     pub async fn nodes(&self) -> Result<Page<NodeView>, ClientError> {

@@ -104,6 +104,16 @@ pub fn openapi_json() -> String {
     let (_, mut document) = api().split_for_parts();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     document.components.get_or_insert_default().add_security_scheme("token", bearer);
+    // Handlers of different modules may have the same name, and an operation is named once in the whole document.
+    for item in document.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.put, &mut item.post].into_iter().filter_map(Option::as_mut);
+        for operation in operations {
+            let tag = operation.tags.as_deref().and_then(<[_]>::first).cloned();
+            let name = operation.operation_id.take();
+            operation.operation_id = tag.zip(name).map(|(tag, name)| format!("{tag}_{name}"));
+        }
+    }
     let json = document.to_pretty_json().expect("the document is plain JSON");
     json + "\n"
 }

@@ -13,7 +13,7 @@ export interface paths {
             cookie?: never;
         };
         /** What the web must know of this scheduler before anything else. */
-        get: operations["config"];
+        get: operations["info_config"];
         put?: never;
         post?: never;
         delete?: never;
@@ -30,7 +30,7 @@ export interface paths {
             cookie?: never;
         };
         /** Content by its CID, as a block or as a CAR, as the specification of IPFS trustless gateways has it. */
-        get: operations["gateway_root"];
+        get: operations["content_gateway_root"];
         put?: never;
         post?: never;
         delete?: never;
@@ -47,7 +47,7 @@ export interface paths {
             cookie?: never;
         };
         /** Content below a CID. */
-        get: operations["gateway_path"];
+        get: operations["content_gateway_path"];
         put?: never;
         post?: never;
         delete?: never;
@@ -69,7 +69,7 @@ export interface paths {
          * Exchanges a signed message for a token.
          * @description The message must name this scheduler's public address, its chain, and a nonce of `/v1/auth/nonce`, which it uses up.
          */
-        post: operations["login"];
+        post: operations["auth_login"];
         delete?: never;
         options?: never;
         head?: never;
@@ -86,7 +86,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Ends the session of the token that the request carries. */
-        post: operations["logout"];
+        post: operations["auth_logout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -103,7 +103,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Gets a nonce for a Sign-In with Ethereum message. */
-        post: operations["nonce"];
+        post: operations["auth_nonce"];
         delete?: never;
         options?: never;
         head?: never;
@@ -124,7 +124,7 @@ export interface paths {
          * @description Each block is verified, and everything below each root must be in the CAR or stored already. A CAR that was cut can be
          *     sent again: what came stays.
          */
-        post: operations["upload"];
+        post: operations["content_upload"];
         delete?: never;
         options?: never;
         head?: never;
@@ -144,14 +144,31 @@ export interface paths {
          *     the provider that it names. Anybody can make a node that names a stranger's wallet, so compare the node's address with
          *     what the machine itself shows before enrolling it.
          */
-        get: operations["list"];
+        get: operations["nodes_waiting_consents"];
         put?: never;
         /**
          * Leaves a node's consent to be enrolled by a provider.
          * @description The node's signature is the proof; nobody has to sign in. It is kept until it expires, for a week at most, until the
          *     node is enrolled, or until the node sends another one. Of a node that is enrolled already nothing is kept.
          */
-        post: operations["create"];
+        post: operations["nodes_leave_consent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Which nodes would take a job now, and why others would not, before anything is posted or paid. */
+        post: operations["jobs_preview"];
         delete?: never;
         options?: never;
         head?: never;
@@ -166,7 +183,7 @@ export interface paths {
             cookie?: never;
         };
         /** What this scheduler is, and what it asks of jobs. */
-        get: operations["info"];
+        get: operations["info_info"];
         put?: never;
         post?: never;
         delete?: never;
@@ -183,14 +200,14 @@ export interface paths {
             cookie?: never;
         };
         /** Lists jobs, newest first. */
-        get: operations["list"];
+        get: operations["jobs_list"];
         put?: never;
         /**
          * Announces a job whose bounty is about to be locked, or has been.
          * @description The spec that the terms name must be stored. The job runs once the contract's event of its bounty is final; with
          *     `funding`, an order that the submitter has signed, the scheduler opens it itself when a node is found.
          */
-        post: operations["create"];
+        post: operations["jobs_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -205,7 +222,7 @@ export interface paths {
             cookie?: never;
         };
         /** A job, its attempts, and what happened on chain for it. */
-        get: operations["get"];
+        get: operations["jobs_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -224,7 +241,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** The node takes a job with a bond: only then is it assigned on chain, and the bond locked. */
-        post: operations["accept"];
+        post: operations["attempts_accept"];
         delete?: never;
         options?: never;
         head?: never;
@@ -244,7 +261,7 @@ export interface paths {
          * Appends a chunk to the log of an attempt.
          * @description What is there already is skipped, so a chunk may be sent again. A gap is refused, with the offset that is expected.
          */
-        post: operations["append"];
+        post: operations["attempts_append"];
         delete?: never;
         options?: never;
         head?: never;
@@ -261,7 +278,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** A node gives an attempt back, so that another node can have the job at once. */
-        post: operations["release"];
+        post: operations["attempts_release"];
         delete?: never;
         options?: never;
         head?: never;
@@ -278,7 +295,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** An attempt has ended: the receipt says how, and the node's signature that it says so. */
-        post: operations["report"];
+        post: operations["attempts_report"];
         delete?: never;
         options?: never;
         head?: never;
@@ -295,7 +312,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** The program of an attempt is about to start. */
-        post: operations["start"];
+        post: operations["attempts_start"];
         delete?: never;
         options?: never;
         head?: never;
@@ -315,7 +332,7 @@ export interface paths {
          * Stops the work on a job.
          * @description The bounty comes back by the submitter's own `cancel` on chain, or after the deadline.
          */
-        post: operations["cancel"];
+        post: operations["jobs_cancel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -334,7 +351,7 @@ export interface paths {
          * @description Versions have no gaps. The id of a Server-Sent Event is the version, so a browser resumes by itself; empty lines and
          *     comments keep an idle connection alive.
          */
-        get: operations["events"];
+        get: operations["jobs_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -351,7 +368,7 @@ export interface paths {
             cookie?: never;
         };
         /** Why a job waits: which constraint leaves out how many nodes, and what change would match one. */
-        get: operations["explain"];
+        get: operations["jobs_explain"];
         put?: never;
         post?: never;
         delete?: never;
@@ -368,7 +385,7 @@ export interface paths {
             cookie?: never;
         };
         /** The log of an attempt, as it was written. */
-        get: operations["read"];
+        get: operations["jobs_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -385,7 +402,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists nodes by ascending id. */
-        get: operations["list_nodes"];
+        get: operations["nodes_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -402,7 +419,7 @@ export interface paths {
             cookie?: never;
         };
         /** A node: what it offers, and how it has done. */
-        get: operations["get_node"];
+        get: operations["nodes_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -420,7 +437,7 @@ export interface paths {
         };
         get?: never;
         /** Makes or changes a node's offer. A wallet must have enrolled the node on chain before. */
-        put: operations["put_offer"];
+        put: operations["nodes_put_offer"];
         post?: never;
         delete?: never;
         options?: never;
@@ -441,7 +458,7 @@ export interface paths {
          * Says that a node is there, and waits for work.
          * @description Answered at once where there is something to do, else when there is, or when the wait is over.
          */
-        post: operations["poll"];
+        post: operations["nodes_poll"];
         delete?: never;
         options?: never;
         head?: never;
@@ -456,9 +473,9 @@ export interface paths {
             cookie?: never;
         };
         /** Gets a job spec. */
-        get: operations["get_spec"];
+        get: operations["specs_get_spec"];
         /** Stores a job spec. Its hash must be the one in the address; storing it twice is fine. */
-        put: operations["put_spec"];
+        put: operations["specs_put_spec"];
         post?: never;
         delete?: never;
         options?: never;
@@ -878,6 +895,20 @@ export interface components {
          * @example 0x2f8e1c3b5d7a9f0e1c3b5d7a9f0e2f8e1c3b5d7a9f0e1c3b5d7a9f0e2f8e1c3b
          */
         ManifestHash: string;
+        /** @description Who would take the job now, and why others would not. */
+        MatchPreview: {
+            /** Format: int32 */
+            nodes_matching: number;
+            /** Format: int32 */
+            nodes_total: number;
+            price_floors: components["schemas"]["PriceFloors"];
+            /** @description For each constraint, how many nodes it alone or with others removes, in the order in which they are tried. */
+            removed: components["schemas"]["ConstraintRemoval"][];
+            /** @description The smallest change that would match a node, where none matches. */
+            suggestion?: string | null;
+            /** @description The answer in one sentence. Where the terms alone forbid the job, it says so, whatever nodes there are. */
+            summary: string;
+        };
         /** @description What the program may reach. */
         Network: {
             /** @enum {string} */
@@ -1068,6 +1099,31 @@ export interface components {
              * @description How long the scheduler may wait for work, in milliseconds, at most 60,000.
              */
             wait_ms: number;
+        };
+        /** @description A job that somebody thinks of posting. */
+        PreviewRequest: {
+            /** @description Locked from the provider's stake while it holds the job. */
+            bond?: components["schemas"]["Amount"];
+            /** @description Fee included. */
+            bounty: components["schemas"]["Amount"];
+            /**
+             * Format: int64
+             * @description Unix seconds.
+             */
+            deadline: number;
+            fee: components["schemas"]["Amount"];
+            spec: components["schemas"]["JobSpec"];
+            /** @description The ERC-20 token; the zero address stands for the native coin. */
+            token?: string;
+        };
+        /**
+         * @description What the nodes want that would take the job at some price: the least that it must pay the provider, its fee taken off.
+         *     All absent where there is no such node.
+         */
+        PriceFloors: {
+            max?: components["schemas"]["Amount"] | null;
+            median?: components["schemas"]["Amount"] | null;
+            min?: components["schemas"]["Amount"] | null;
         };
         /** @description An RFC 9457 problem document, `application/problem+json`. */
         Problem: {
@@ -1359,7 +1415,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    config: {
+    info_config: {
         parameters: {
             query?: never;
             header?: never;
@@ -1378,7 +1434,7 @@ export interface operations {
             };
         };
     };
-    gateway_root: {
+    content_gateway_root: {
         parameters: {
             query?: {
                 /** @description How much a CAR holds: `all` (the default), `entity` or `block`. */
@@ -1413,7 +1469,7 @@ export interface operations {
             };
         };
     };
-    gateway_path: {
+    content_gateway_path: {
         parameters: {
             query?: {
                 /** @description How much a CAR holds: `all` (the default), `entity` or `block`. */
@@ -1450,7 +1506,7 @@ export interface operations {
             };
         };
     };
-    login: {
+    auth_login: {
         parameters: {
             query?: never;
             header?: never;
@@ -1481,7 +1537,7 @@ export interface operations {
             };
         };
     };
-    logout: {
+    auth_logout: {
         parameters: {
             query?: never;
             header?: never;
@@ -1507,7 +1563,7 @@ export interface operations {
             };
         };
     };
-    nonce: {
+    auth_nonce: {
         parameters: {
             query?: never;
             header?: never;
@@ -1526,7 +1582,7 @@ export interface operations {
             };
         };
     };
-    upload: {
+    content_upload: {
         parameters: {
             query?: never;
             header?: never;
@@ -1550,7 +1606,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    nodes_waiting_consents: {
         parameters: {
             query?: {
                 /** @description This node, whatever wallet it waits for. */
@@ -1582,7 +1638,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    nodes_leave_consent: {
         parameters: {
             query?: never;
             header?: never;
@@ -1620,7 +1676,38 @@ export interface operations {
             };
         };
     };
-    info: {
+    jobs_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MatchPreview"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    info_info: {
         parameters: {
             query?: never;
             header?: never;
@@ -1639,7 +1726,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    jobs_list: {
         parameters: {
             query?: {
                 /** @description `next` of the page before. */
@@ -1668,7 +1755,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    jobs_create: {
         parameters: {
             query?: never;
             header?: {
@@ -1719,7 +1806,7 @@ export interface operations {
             };
         };
     };
-    get: {
+    jobs_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1748,7 +1835,7 @@ export interface operations {
             };
         };
     };
-    accept: {
+    attempts_accept: {
         parameters: {
             query?: never;
             header?: {
@@ -1791,7 +1878,7 @@ export interface operations {
             };
         };
     };
-    append: {
+    attempts_append: {
         parameters: {
             query: {
                 /** @description Where in the log the chunk starts. */
@@ -1836,7 +1923,7 @@ export interface operations {
             };
         };
     };
-    release: {
+    attempts_release: {
         parameters: {
             query?: never;
             header?: {
@@ -1879,7 +1966,7 @@ export interface operations {
             };
         };
     };
-    report: {
+    attempts_report: {
         parameters: {
             query?: never;
             header?: {
@@ -1922,7 +2009,7 @@ export interface operations {
             };
         };
     };
-    start: {
+    attempts_start: {
         parameters: {
             query?: never;
             header?: {
@@ -1957,7 +2044,7 @@ export interface operations {
             };
         };
     };
-    cancel: {
+    jobs_cancel: {
         parameters: {
             query?: never;
             header?: {
@@ -1996,7 +2083,7 @@ export interface operations {
             };
         };
     };
-    events: {
+    jobs_events: {
         parameters: {
             query?: {
                 /** @description Only events with a version above this; `Last-Event-ID` wins over it. */
@@ -2031,7 +2118,7 @@ export interface operations {
             };
         };
     };
-    explain: {
+    jobs_explain: {
         parameters: {
             query?: never;
             header?: never;
@@ -2060,7 +2147,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    jobs_read: {
         parameters: {
             query?: {
                 /** @description The newest attempt where it is absent. */
@@ -2096,7 +2183,7 @@ export interface operations {
             };
         };
     };
-    list_nodes: {
+    nodes_list: {
         parameters: {
             query?: {
                 /** @description `next` of the page before. */
@@ -2120,7 +2207,7 @@ export interface operations {
             };
         };
     };
-    get_node: {
+    nodes_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -2149,7 +2236,7 @@ export interface operations {
             };
         };
     };
-    put_offer: {
+    nodes_put_offer: {
         parameters: {
             query?: never;
             header?: {
@@ -2192,7 +2279,7 @@ export interface operations {
             };
         };
     };
-    poll: {
+    nodes_poll: {
         parameters: {
             query?: never;
             header?: never;
@@ -2225,7 +2312,7 @@ export interface operations {
             };
         };
     };
-    get_spec: {
+    specs_get_spec: {
         parameters: {
             query?: never;
             header?: never;
@@ -2254,7 +2341,7 @@ export interface operations {
             };
         };
     };
-    put_spec: {
+    specs_put_spec: {
         parameters: {
             query?: never;
             header?: never;

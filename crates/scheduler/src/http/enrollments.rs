@@ -20,7 +20,7 @@ use crate::store;
 use crate::store::consents::{self, Kept, WAITING_MAX};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list))
+    OpenApiRouter::new().routes(routes!(leave_consent, waiting_consents))
 }
 
 /// Leaves a node's consent to be enrolled by a provider.
@@ -32,7 +32,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     (status = 409, body = Problem, content_type = "application/problem+json"),
     (status = 422, body = Problem, content_type = "application/problem+json"),
 ))]
-async fn create(State(app): State<App>, body: JsonBody<Consent>) -> Result<StatusCode, Refusal> {
+async fn leave_consent(
+    State(app): State<App>,
+    body: JsonBody<Consent>,
+) -> Result<StatusCode, Refusal> {
     let consent = body.value;
     let provider = consent.provider;
     let now = app.clock.now();
@@ -102,7 +105,7 @@ struct ListParams {
     (status = 200, body = Page<WaitingNode>),
     (status = 400, body = Problem, content_type = "application/problem+json"),
 ))]
-async fn list(
+async fn waiting_consents(
     State(app): State<App>,
     Query(params): Query<ListParams>,
 ) -> Result<Json<Page<WaitingNode>>, Refusal> {

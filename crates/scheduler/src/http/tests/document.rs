@@ -250,3 +250,18 @@ async fn answers_are_as_the_document_says() {
         document.describes(name, &serde_json::from_str::<Value>(&answer.body).unwrap());
     }
 }
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document = Document::read();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut operations = 0;
+    for (path, item) in document.0["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path}"));
+            assert!(seen.insert(id.to_owned()), "{method} {path} is named {id}, as another is");
+            operations += 1;
+        }
+    }
+    assert!(operations > 20, "{operations}");
+}
