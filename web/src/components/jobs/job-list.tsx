@@ -70,7 +70,7 @@ export function JobList({ query }: { query: JobsQuery }) {
   const chosen = cancellable.filter(({ id }) => selected.has(id));
   const count = jobs.length.toLocaleString(language);
   return (
-    <div className="rounded-xl border border-line">
+    <div className="overflow-clip rounded-xl border border-line">
       <div className="flex min-h-12 flex-wrap items-center gap-x-4 gap-y-2 border-b border-line px-4 py-2 text-[13px]">
         {cancellable.length > 0 && (
           <label className="flex min-h-6 items-center gap-3">

@@ -48,7 +48,7 @@ export function Table<Row>({
                 <td
                   key={column.key}
                   data-title={column.title}
-                  className={`px-3 py-2 align-middle first:pl-4 last:pr-4 max-sm:flex max-sm:items-center max-sm:justify-between max-sm:gap-4 max-sm:p-0 max-sm:before:text-ink-soft max-sm:before:content-[attr(data-title)] ${column.numeric ? "text-right" : ""}`}
+                  className={`px-3 py-2 align-middle first:pl-4 last:pr-4 max-sm:flex max-sm:items-center max-sm:justify-between max-sm:gap-4 max-sm:p-0 max-sm:first:pl-0 max-sm:last:pr-0 max-sm:before:text-ink-soft max-sm:before:content-[attr(data-title)] ${column.numeric ? "text-right" : ""}`}
                 >
                   {column.cell(row)}
                 </td>
