@@ -185,9 +185,10 @@ const inputs = v.pipe(
   v.array(input, key("wrongForm")),
   v.maxLength(LIMITS.inputs, key("inputMany")),
   v.rawCheck(({ dataset, addIssue }) => {
-    const at = dataset.typed ? clash(dataset.value) : -1;
-    const entry = dataset.value?.[at];
-    if (at < 0 || !entry) return;
+    if (!dataset.typed) return;
+    const at = clash(dataset.value);
+    const entry = dataset.value[at];
+    if (!entry) return;
     addIssue({
       message: key("inputTwice"),
       path: [
