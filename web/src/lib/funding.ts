@@ -78,7 +78,14 @@ export type Funding =
   | { state: "review"; submission: Submission; quote: Quote }
   | { state: "paying"; submission: Submission; phase: Exclude<Progress["phase"], "mined">; tx?: Hex }
   /** The wallet was asked and something went wrong: only the chain knows. */
-  | { state: "checking"; submission: Submission; reason: string; blocks: number; isReachable: boolean }
+  | {
+      state: "checking";
+      submission: Submission;
+      reason: string;
+      blocks: number;
+      blocksMax: number;
+      isReachable: boolean;
+    }
   /** The chain was asked for long enough. Trying again with the same id cannot pay twice. */
   | { state: "unseen"; submission: Submission; reason: string }
   | { state: "open"; submission: Submission }
@@ -398,7 +405,7 @@ export async function settleDoubt(
     } catch {
       isReachable = false;
     }
-    tell({ state: "checking", submission: asked, reason, blocks, isReachable });
+    tell({ state: "checking", submission: asked, reason, blocks, blocksMax, isReachable });
     await world.nextBlock(signal);
   }
 }

@@ -121,10 +121,10 @@ export function fromFileList(files: Iterable<File>): Entry[] {
   return root;
 }
 
-/** Files and folders that were dropped. Must be called before the drop event ends; the folders are read afterwards. */
-export function fromDrop(items: DataTransferItemList): Promise<Entry[]> {
-  const dropped = [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
-  return Promise.all(dropped.map((entry) => readEntry(entry, 0, { files: 0 })));
+/** Files and folders that were dropped. */
+export function readEntries(dropped: readonly FileSystemEntry[]): Promise<Entry[]> {
+  const seen = { files: 0 };
+  return Promise.all(dropped.map((entry) => readEntry(entry, 0, seen)));
 }
 
 async function readEntry(entry: FileSystemEntry, depth: number, seen: { files: number }): Promise<Entry> {
