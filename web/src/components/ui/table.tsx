@@ -1,5 +1,6 @@
 /** Tables that become cards on narrow screens: each cell then carries the name of its column. */
 
+import { ArrowDown, ArrowUp } from "lucide-react";
 import type { ReactNode } from "react";
 
 export type Column<Row> = {
@@ -8,6 +9,8 @@ export type Column<Row> = {
   /** Numbers stand at the right, under each other. */
   numeric?: boolean;
   cell: (row: Row) => ReactNode;
+  /** Where rows can be ordered by this column: how they are now, and what a click on its head does. */
+  sort?: { order: "ascending" | "descending" | "none"; onSort: () => void };
 };
 
 export function Table<Row>({
@@ -31,9 +34,10 @@ export function Table<Row>({
               <th
                 key={column.key}
                 scope="col"
+                aria-sort={column.sort?.order}
                 className={`label px-3 py-2 font-medium first:pl-4 last:pr-4 ${column.numeric ? "text-right" : "text-left"}`}
               >
-                {column.title}
+                {column.sort ? <SortHead title={column.title} sort={column.sort} /> : column.title}
               </th>
             ))}
           </tr>
@@ -58,5 +62,23 @@ export function Table<Row>({
         </tbody>
       </table>
     </div>
+  );
+}
+
+function SortHead({ title, sort }: { title: string; sort: NonNullable<Column<never>["sort"]> }) {
+  const Icon = sort.order === "descending" ? ArrowDown : ArrowUp;
+  return (
+    <>
+      {/* Cards have no heads to click on, so they must not be reached by the Tab key either. */}
+      <span className="sm:hidden">{title}</span>
+      <button
+        type="button"
+        onClick={sort.onSort}
+        className="label -mx-1.5 inline-flex items-center gap-1 rounded px-1.5 py-1 hover:text-ink max-sm:hidden"
+      >
+        {title}
+        <Icon className={`size-3 ${sort.order === "none" ? "invisible" : ""}`} aria-hidden="true" />
+      </button>
+    </>
   );
 }

@@ -1,0 +1,42 @@
+/** What the scheduler knows of a provider: earnings, and nodes that wait for its wallet. */
+
+import { useQuery } from "@tanstack/react-query";
+import { call, type Schemas } from "@/lib/api";
+
+export type TokenAmount = { token: string; amount: string; jobs: number };
+export type EarnedDay = TokenAmount & { day_ms: number };
+export type ProviderView = {
+  address: string;
+  nodes: number;
+  jobs_settled: number;
+  jobs_failed: number;
+  earned: TokenAmount[];
+  days: EarnedDay[];
+  waiting: TokenAmount[];
+};
+export type WaitingNode = {
+  node: string;
+  provider: string;
+  expires: number;
+  signature: string;
+  offer: Schemas["Offer"];
+  seen_at_ms: number;
+};
+
+export function useProvider(address: string, days: number) {
+  return useQuery({
+    queryKey: ["provider", address, days],
+    queryFn: async () => (await (await call(`/v1/providers/${address}?days=${days}`)).json()) as ProviderView,
+    refetchInterval: 15_000,
+  });
+}
+
+/** Nodes that have sent their consent and wait for this wallet. Asked often: somebody looks at the page until one comes. */
+export function useWaitingNodes(provider: string) {
+  return useQuery({
+    queryKey: ["enrollments", provider],
+    queryFn: async () =>
+      ((await (await call(`/v1/enrollments?provider=${provider}`)).json()) as { items: WaitingNode[] }).items,
+    refetchInterval: 2000,
+  });
+}
