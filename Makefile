@@ -4,7 +4,7 @@
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gristmill/target
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test test-long mutants up down lint fmt gas generate setup
+.PHONY: help demo test test-web test-long mutants up down lint fmt gas generate setup
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -15,6 +15,10 @@ demo: setup build ## Run one real job end to end: chain, scheduler, two nodes, p
 test: ## Run every test in every language; the last line counts them.
 	@scripts/setup.sh --tests
 	@cargo xtask test
+
+test-web: ## Run the tests of the web alone: units, budget, and pages in a real browser.
+	@scripts/setup.sh --tests
+	@cargo xtask test --only web
 
 test-long: ## Run what takes too long for each change: random campaigns and mutants.
 	@scripts/setup.sh --tests
@@ -28,7 +32,8 @@ mutants: ## Plant mistakes in the contract and see the tests catch each; writes 
 	@scripts/setup.sh --tests
 	@cd contracts && npm run --silent mutants
 
-up: setup build ## Start a market on this machine to play with.
+up: setup build ## Start a market on this machine, with its web, to play with.
+	@npm --prefix web run --silent build
 	@$(STACK) up
 
 down: build ## Stop what `make up` started.

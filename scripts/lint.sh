@@ -16,6 +16,7 @@ step "formatting" cargo fmt --all --check
 step "formatting of the contracts" npm --prefix contracts run --silent fmt:check
 step "lints of the contracts" npm --prefix contracts run --silent lint
 step "generated files" cargo xtask generate --check
+step "types and lints of the web" npm --prefix web run --silent check
 step "gas snapshot" npm --prefix contracts run --silent gas:check
 step "mutants of the contract" npm --prefix contracts run --silent mutants:check
 step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -19,6 +19,10 @@ command -v iptables >/dev/null || packages+=(iptables)
 command -v runc >/dev/null || packages+=(runc)
 command -v docker-registry >/dev/null || packages+=(docker-registry)
 [ -x /bin/busybox ] || packages+=(busybox-static)
+# The browser of the web's tests.
+if [ "${1:-}" = --tests ] && [ ! -x /usr/bin/chromium ]; then
+    packages+=(chromium fonts-dejavu-core fonts-liberation)
+fi
 if [ ${#packages[@]} -gt 0 ]; then
     install="apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ${packages[*]}"
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -33,7 +37,7 @@ if [ ${#packages[@]} -gt 0 ]; then
     elif [ "${packages[*]}" = build-essential ]; then
         die "a C compiler is missing. Run: sudo $install"
     else
-        printf 'setup: without these packages the Docker job and its tests are skipped. To have them, run:\n  sudo apt-get update && sudo %s\n' "$install" >&2
+        printf 'setup: without these packages the Docker job, its tests and those of the web are skipped. To have them, run:\n  sudo apt-get update && sudo %s\n' "$install" >&2
     fi
 fi
 
@@ -45,13 +49,18 @@ for target in wasm32-wasip1 x86_64-unknown-linux-musl; do
     fi
 done
 
-# Foundry and the Solidity compiler, as npm packages of fixed versions.
-stamp=contracts/node_modules/.installed
-if ! cmp -s contracts/package-lock.json "$stamp"; then
-    say "Installing Foundry and solc from npm (200 MB)"
-    (cd contracts && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-    cp contracts/package-lock.json "$stamp"
-fi
+# Installs the packages of a folder as its lock file has them.
+npm_packages() {
+    local folder=$1 what=$2 stamp=$1/node_modules/.installed
+    if ! cmp -s "$folder/package-lock.json" "$stamp"; then
+        say "Installing $what from npm"
+        (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+        cp "$folder/package-lock.json" "$stamp"
+    fi
+}
+npm_packages contracts "Foundry and solc (200 MB)"
+npm_packages web "the web's libraries (400 MB)"
+npm_packages web/tools/openapi "the generator of the web's types"
 
 if [ "${1:-}" = --tests ] && ! cargo nextest --version >/dev/null 2>&1; then
     say "Installing cargo-nextest (several minutes, once)"

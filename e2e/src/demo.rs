@@ -17,6 +17,7 @@ use crate::guest::Guest;
 use crate::keys::Party;
 use crate::market::{Market, Node, Settings};
 use crate::process::{Lifetime, end_detached, is_running};
+use crate::stack::web_settings;
 use crate::wait_for;
 
 /// Everything of a local market lies here, below the root of the repository, and is ignored by git.
@@ -53,7 +54,7 @@ fn fresh_folder(root: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-async fn start(root: &Path, lifetime: Lifetime) -> Result<(Market, Vec<Node>)> {
+async fn start(root: &Path, settings: Settings, lifetime: Lifetime) -> Result<(Market, Vec<Node>)> {
     if let Some(pids) = running(root) {
         bail!("a market is running already (processes {pids:?}). Stop it with `make down` first.");
     }
@@ -70,7 +71,7 @@ async fn start(root: &Path, lifetime: Lifetime) -> Result<(Market, Vec<Node>)> {
         "Starting a chain (anvil, id 4439) and a scheduler"
     });
     let folder = fresh_folder(root)?;
-    let market = Market::start(&folder, Settings::default(), with_engine, lifetime).await?;
+    let market = Market::start(&folder, settings, with_engine, lifetime).await?;
     println!("  contract   {} on {}", market.chain.deployment.contract, market.chain.rpc_url);
     println!("  scheduler  {}", market.scheduler.url);
     say("Enrolling and starting two nodes of two providers");
@@ -88,7 +89,7 @@ async fn start(root: &Path, lifetime: Lifetime) -> Result<(Market, Vec<Node>)> {
 /// Where a step fails.
 pub async fn demo(root: &Path) -> Result<()> {
     let started = Instant::now();
-    let (market, nodes) = start(root, Lifetime::Attached).await?;
+    let (market, nodes) = start(root, Settings::default(), Lifetime::Attached).await?;
     say("Building the digits example");
     let guest = Guest::digits(market.engine.as_ref())?;
     let wasm = run_job(&market, &["--wasm", &guest.wasm.display().to_string()], "wasm").await?;
@@ -206,7 +207,9 @@ async fn report(
 /// # Errors
 /// Where a part does not start.
 pub async fn up(root: &Path) -> Result<()> {
-    let (market, nodes) = start(root, Lifetime::Detached).await?;
+    let scheduler = web_settings(&root.join("web/out"), None)?;
+    let settings = Settings { scheduler, node: toml::Table::new() };
+    let (market, nodes) = start(root, settings, Lifetime::Detached).await?;
     let mut pids: Vec<u32> = nodes.iter().map(|node| node.process.pid()).collect();
     pids.extend([market.scheduler.process.pid(), market.chain.process.pid()]);
     if let Some(engine) = &market.engine {
@@ -227,7 +230,12 @@ pub async fn up(root: &Path) -> Result<()> {
     std::fs::write(&script, lines.join("\n") + "\n")?;
     let guest = Guest::digits(market.engine.as_ref())?;
 
-    say("The market is running. In another terminal, or here:");
+    say(&format!("The market is running. Open {} in a browser", market.scheduler.url));
+    println!(
+        "  Connect one of its wallets: Alice submits, Axel owns node-a, and a newcomer has coins."
+    );
+    println!("  Submit this program there: {}", guest.wasm.display());
+    say("Or, in another terminal or here:");
     println!("  source {}", script.display());
     println!("  gristmill nodes");
     println!(

@@ -9,6 +9,7 @@ pub mod guest;
 pub mod keys;
 pub mod market;
 pub mod process;
+pub mod stack;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -33,5 +33,5 @@ for (const page of pages) {
     `${verdict.padEnd(5)} ${page.padEnd(24)} ${(bytes / KIB).toFixed(1).padStart(6)} of ${budget / KIB} KiB`,
   );
 }
-console.log(`${pages.length - over} passed, ${over} failed`);
+console.log(`${pages.length} pages: ${pages.length - over} passed, ${over} failed`);
 process.exit(over > 0 ? 1 : 0);

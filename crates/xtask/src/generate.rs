@@ -33,6 +33,9 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     if !abi_is_written(root, check)? {
         stale.push("contracts/abi");
     }
+    if !web_is_written(root, check)? {
+        stale.push("web/src/generated");
+    }
     if !stale.is_empty() {
         bail!("not up to date: {}. Run `cargo xtask generate` and commit.", stale.join(", "));
     }
@@ -66,12 +69,21 @@ fn cli_reference(root: &Path) -> Result<String> {
 
 /// The ABI comes from the Solidity compiler, through the contracts' own script.
 fn abi_is_written(root: &Path, check: bool) -> Result<bool> {
-    let script = if check { "abi:check" } else { "abi" };
+    npm_script(&root.join("contracts"), if check { "abi:check" } else { "abi" }, check)
+}
+
+/// The web's types come from the OpenAPI document and the ABI, which are written by now.
+fn web_is_written(root: &Path, check: bool) -> Result<bool> {
+    npm_script(&root.join("web"), if check { "generate:check" } else { "generate" }, check)
+}
+
+/// Runs a script of a package. To check is to be told no; to write must work.
+fn npm_script(package: &Path, script: &str, check: bool) -> Result<bool> {
     let status = Command::new("npm")
         .args(["run", "--silent", script])
-        .current_dir(root.join("contracts"))
+        .current_dir(package)
         .status()
-        .context("run npm in contracts/; is Node.js installed?")?;
+        .with_context(|| format!("run npm in {}; is Node.js installed?", package.display()))?;
     ensure!(check || status.success(), "`npm run {script}` failed");
     Ok(status.success())
 }

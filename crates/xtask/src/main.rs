@@ -49,6 +49,8 @@ enum Command {
     Up,
     /// Stop what `up` started.
     Down,
+    /// Run a market for tests in other languages, until standard input ends.
+    Stack(gristmill_e2e::stack::StackArgs),
     /// Put the contract on a chain, and write where it is.
     Deploy(Box<deploy::DeployArgs>),
     /// Build a deployed contract again, and compare it with the chain byte for byte.
@@ -79,6 +81,7 @@ async fn run(root: &Path) -> Result<()> {
         Command::Demo => gristmill_e2e::demo::demo(root).await,
         Command::Up => gristmill_e2e::demo::up(root).await,
         Command::Down => gristmill_e2e::demo::down(root).await,
+        Command::Stack(args) => gristmill_e2e::stack::stack(args).await,
         Command::Deploy(args) => deploy::run(root, *args).await,
         Command::Verify(args) => deploy::verify(root, args).await,
     }

@@ -21,6 +21,8 @@ pub(crate) enum Suite {
     Contracts,
     /// What is proved of the contract, what slither finds in it, and that tests reach every line and branch.
     Proofs,
+    /// Unit tests of the web, its budget, and its pages in a real browser on a real market.
+    Web,
     /// The programs that run as jobs: examples, and the hostile one of the end-to-end tests.
     Examples,
 }
@@ -94,6 +96,7 @@ impl Suite {
             Self::Sim => "sim",
             Self::Contracts => "contracts",
             Self::Proofs => "proofs",
+            Self::Web => "web",
             Self::Examples => "examples",
         }
     }
@@ -104,14 +107,7 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
     let cargo = env!("CARGO");
     match suite {
         Suite::Rust => {
-            // The end-to-end tests start the real binaries, which no test target builds by itself.
-            let built = Command::new(cargo)
-                .args(["build", "--locked", "--workspace", "--bins"])
-                .current_dir(root)
-                .status()?;
-            if !built.success() {
-                bail!("the binaries do not build");
-            }
+            build_binaries(root)?;
             let mut command = Command::new(cargo);
             command.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
             count(command.current_dir(root).env(SKIPS_FILE, skips), nextest_summary)
@@ -149,6 +145,30 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
             }
             Ok(total)
         }
+        Suite::Web => {
+            // Its browser tests start the real binaries.
+            build_binaries(root)?;
+            let web = root.join("web");
+            let built = Command::new("npm")
+                .args(["run", "--silent", "build"])
+                .current_dir(&web)
+                .status()?;
+            if !built.success() {
+                bail!("the web does not build");
+            }
+            let checks: [(&str, Summary); 3] = [
+                ("test", vitest_summary),
+                ("budget", budget_summary),
+                ("test:browser", node_test_summary),
+            ];
+            let mut total = Count::default();
+            for (script, summary) in checks {
+                let mut command = Command::new("npm");
+                command.args(["run", "--silent", script]).env(SKIPS_FILE, skips);
+                total.add(count(command.current_dir(&web), summary)?);
+            }
+            Ok(total)
+        }
         Suite::Examples => {
             let mut total = Count::default();
             for package in ["examples/digits", "e2e/guests"] {
@@ -163,6 +183,18 @@ fn run_suite(root: &Path, suite: Suite, skips: &Path) -> Result<Count> {
             Ok(total)
         }
     }
+}
+
+/// The end-to-end tests start the real binaries, which no test target builds by itself.
+fn build_binaries(root: &Path) -> Result<()> {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--workspace", "--bins"])
+        .current_dir(root)
+        .status()?;
+    if !built.success() {
+        bail!("the binaries do not build");
+    }
+    Ok(())
 }
 
 /// Runs a suite, shows its output as it comes, and adds up the lines that `summary` understands.
@@ -290,6 +322,38 @@ fn coverage_summary(line: &str) -> Option<Count> {
     Some(Count::one(is_whole(lines)? && is_whole(branches)?))
 }
 
+/// `Tests  1 failed | 10 passed (11)`
+fn vitest_summary(line: &str) -> Option<Count> {
+    let counts = line.trim_start().strip_prefix("Tests  ")?;
+    Some(Count {
+        passed: number_before(counts, "passed").unwrap_or(0),
+        failed: number_before(counts, "failed").unwrap_or(0),
+        skipped: number_before(counts, "skipped").unwrap_or(0),
+    })
+}
+
+/// `12 pages: 12 passed, 0 failed`
+fn budget_summary(line: &str) -> Option<Count> {
+    let (_, counts) = line.split_once(" pages: ")?;
+    Some(Count {
+        passed: number_before(counts, "passed")?,
+        failed: number_before(counts, "failed")?,
+        skipped: 0,
+    })
+}
+
+/// `ℹ pass 12` and `ℹ fail 0`, each on a line of its own
+fn node_test_summary(line: &str) -> Option<Count> {
+    let (word, number) = line.strip_prefix("ℹ ")?.split_once(' ')?;
+    let number = number.parse().ok()?;
+    match word {
+        "pass" => Some(Count { passed: number, ..Count::default() }),
+        "fail" | "cancelled" => Some(Count { failed: number, ..Count::default() }),
+        "skipped" => Some(Count { skipped: number, ..Count::default() }),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,6 +388,12 @@ mod tests {
                 "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
                 count(9, 0, 0),
             ),
+            (vitest_summary, "      Tests  1 failed | 10 passed (11)", count(10, 1, 0)),
+            (vitest_summary, " Test Files  3 passed (3)", None),
+            (budget_summary, "12 pages: 11 passed, 1 failed", count(11, 1, 0)),
+            (node_test_summary, "ℹ pass 12", count(12, 0, 0)),
+            (node_test_summary, "ℹ fail 2", count(0, 2, 0)),
+            (node_test_summary, "ℹ duration_ms 5123.4", None),
             (sim_summary, "{\"seeds\":5000,\"violations\":0}", count(1, 0, 0)),
             (sim_summary, "{\"seeds\":5000,\"violations\":2}", count(0, 1, 0)),
             (
