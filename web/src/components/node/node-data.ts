@@ -23,10 +23,11 @@ export function useNodes() {
   });
 }
 
-export function useNode(id: string) {
+export function useNode(id: string | undefined) {
   return useQuery({
     queryKey: ["node", id],
-    queryFn: () => body(api.GET("/v1/nodes/{id}", { params: { path: { id } } })),
+    queryFn: () => body(api.GET("/v1/nodes/{id}", { params: { path: { id: id ?? "" } } })),
+    enabled: id !== undefined,
     refetchInterval: 5000,
   });
 }

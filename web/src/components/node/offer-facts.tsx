@@ -6,12 +6,11 @@ import { Money, useCoin } from "@/components/money";
 import { shortId } from "@/components/ui/copy";
 import { Facts } from "@/components/ui/page";
 import { useMessages } from "@/lib/i18n";
+import { NATIVE } from "@/lib/terms";
 import { formatDuration } from "@/lib/time";
 import { formatBytes, formatCpus, gpuGroups, type Offer } from "./format";
 import { nodeMessages } from "./messages";
 import { RuntimeWords } from "./runtime-words";
-
-const NATIVE = "0x0000000000000000000000000000000000000000";
 
 /** One card for each kind of GPU. */
 export function Gpus({ offer }: { offer: Offer }) {

@@ -31,12 +31,19 @@ export function useProvider(address: string, days: number) {
   });
 }
 
-/** Nodes that have sent their consent and wait for this wallet. Asked often: somebody looks at the page until one comes. */
-export function useWaitingNodes(provider: string) {
+/**
+ * Nodes that have sent their consent: those that wait for a wallet, or one node whatever wallet it waits for. Asked often,
+ * because somebody looks at the page until one comes.
+ */
+export function useWaitingNodes(wanted: { provider: string } | { node: string | undefined }) {
+  const isWanted = "provider" in wanted || wanted.node !== undefined;
   return useQuery({
-    queryKey: ["enrollments", provider],
-    queryFn: async () =>
-      ((await (await call(`/v1/enrollments?provider=${provider}`)).json()) as { items: WaitingNode[] }).items,
+    queryKey: ["enrollments", wanted],
+    queryFn: async () => {
+      const query = new URLSearchParams(wanted as Record<string, string>);
+      return ((await (await call(`/v1/enrollments?${query}`)).json()) as { items: WaitingNode[] }).items;
+    },
     refetchInterval: 2000,
+    enabled: isWanted,
   });
 }
