@@ -2,8 +2,7 @@
 
 /** Amounts with their coin. */
 
-import { COIN_DECIMALS, exactAmount, shortAmount } from "@/lib/money";
-import { NATIVE } from "@/lib/terms";
+import { COIN_DECIMALS, exactAmount, NATIVE, shortAmount } from "@/lib/money";
 import { useConfig } from "./deployment";
 import { shortId } from "./ui/copy";
 

@@ -6,7 +6,7 @@ import { Money, useCoin } from "@/components/money";
 import { shortId } from "@/components/ui/copy";
 import { Facts } from "@/components/ui/page";
 import { useMessages } from "@/lib/i18n";
-import { NATIVE } from "@/lib/terms";
+import { NATIVE } from "@/lib/money";
 import { formatDuration } from "@/lib/time";
 import { formatBytes, formatCpus, gpuGroups, type Offer } from "./format";
 import { nodeMessages } from "./messages";

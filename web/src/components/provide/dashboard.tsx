@@ -13,7 +13,7 @@ import { Card, Facts, Page, Stat } from "@/components/ui/page";
 import { useNow } from "@/components/ui/time";
 import { WalletGate } from "@/components/wallet/wallet-gate";
 import { useI18n, useMessages } from "@/lib/i18n";
-import { NATIVE } from "@/lib/terms";
+import { NATIVE } from "@/lib/money";
 import { dashboardMessages } from "./dashboard-messages";
 import { earnedIn, earningsByDay, totalOf } from "./earnings";
 import { MyNodes } from "./my-nodes";

@@ -1,6 +1,7 @@
 "use client";
 /** The way from a wallet to a node that earns, step by step. Where it stands is told from the chain and the scheduler. */
 
+import dynamic from "next/dynamic";
 import { useSearchParams } from "next/navigation";
 import { useState } from "react";
 import { useInfo } from "@/components/banners";
@@ -15,18 +16,23 @@ import { useNow } from "@/components/ui/time";
 import { ConnectButton } from "@/components/wallet/wallet-button";
 import { ApiError } from "@/lib/api";
 import { useMessages } from "@/lib/i18n";
-import { NATIVE } from "@/lib/terms";
+import { NATIVE } from "@/lib/money";
 import { useWallet } from "@/lib/wallet";
 import { CheckStep } from "./check-step";
 import { CommandStep } from "./command-step";
 import { confirmNode, isConfirmed } from "./confirmed";
-import { EnrollStep } from "./enroll-step";
 import { provideMessages } from "./messages";
 import { useApproval, useEnrollment } from "./on-chain";
 import { OnlineDone, OnlineStep } from "./online-step";
 import { useWaitingNodes } from "./provider-data";
 import { StepFrame } from "./step-frame";
 import { type Problem, STEPS, type Step, stand } from "./steps";
+
+/** Brings the contract's hashes with it, which nobody needs before this step. */
+const EnrollStep = dynamic(() => import("./enroll-step").then((module) => module.EnrollStep), {
+  ssr: false,
+  loading: () => <Skeleton className="h-52 w-full" />,
+});
 
 function showNode(node: string | undefined): void {
   window.history.replaceState(null, "", node ? `?node=${node}` : window.location.pathname);

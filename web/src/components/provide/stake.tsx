@@ -15,8 +15,7 @@ import { Card, Facts } from "@/components/ui/page";
 import { TransactionButton } from "@/components/wallet/transaction";
 import type { Call } from "@/lib/escrow";
 import { useMessages, useT } from "@/lib/i18n";
-import { exactAmount, parseAmount } from "@/lib/money";
-import { NATIVE } from "@/lib/terms";
+import { exactAmount, NATIVE, parseAmount } from "@/lib/money";
 import { dashboardMessages } from "./dashboard-messages";
 import { useApproval, useMarketBalance } from "./on-chain";
 
