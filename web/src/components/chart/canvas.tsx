@@ -8,6 +8,7 @@ import { type ChartShape, type Series, spreadLabels, TONE_VARIABLES } from "./se
 
 const FONT_PX = 12;
 const LABEL_PX = 15;
+const HALF_DAY = 43_200;
 
 type Colours = { ink: string; line: string; of: (series: Series) => string };
 
@@ -41,6 +42,7 @@ function drawLabels(plot: UPlot, series: readonly Series[], palette: Colours, fo
   ctx.save();
   ctx.font = `${FONT_PX * ratio}px ${font}`;
   ctx.textBaseline = "middle";
+  ctx.textAlign = "left";
   ends.forEach(({ one }, index) => {
     ctx.fillStyle = palette.of(one);
     ctx.fillText(one.label, plot.bbox.left + plot.bbox.width + 8 * ratio, placed[index] ?? 0);
@@ -73,7 +75,11 @@ function options(
     padding: [10, series.length > 1 ? longest * 6.6 + 16 : 12, 0, 0],
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     scales: {
-      x: { time: true },
+      // The first and the last bar stand around their days, so the plot reaches half a day further.
+      x: {
+        time: true,
+        ...(shape === "bars" ? { range: (_plot, min, max) => [min - HALF_DAY, max + HALF_DAY] } : {}),
+      },
       y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] },
     },
     axes: [

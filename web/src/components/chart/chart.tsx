@@ -54,7 +54,13 @@ export function Chart({
       title={title}
       action={
         !isEmpty && (
-          <Button size="sm" look="quiet" aria-pressed={isTable} onClick={() => setIsTable(!isTable)}>
+          <Button
+            size="sm"
+            look="quiet"
+            className="-mr-2.5"
+            aria-pressed={isTable}
+            onClick={() => setIsTable(!isTable)}
+          >
             {t(isTable ? "chart.plot" : "chart.table")}
           </Button>
         )

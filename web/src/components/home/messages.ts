@@ -42,10 +42,10 @@ export const homeMessages = {
     allJobs: "All jobs",
     noJobs: "No jobs yet",
     noJobsHelp: "Post the first one: it takes a wallet and a few minutes.",
-    forSubmitters: "For who has a job",
+    forSubmitters: "You have a job",
     forSubmittersText:
       "You pay what the result is worth to you, and only for a result. See who could run it before you pay.",
-    forProviders: "For who has a GPU",
+    forProviders: "You have a GPU",
     forProvidersText:
       "One command on your machine. Your wallet is paid by the contract, and its key is never on the machine.",
   },
@@ -88,10 +88,10 @@ export const homeMessages = {
     allJobs: "Tất cả công việc",
     noJobs: "Chưa có việc nào",
     noJobsHelp: "Hãy đăng việc đầu tiên: chỉ cần một ví và vài phút.",
-    forSubmitters: "Dành cho người có việc",
+    forSubmitters: "Bạn có việc",
     forSubmittersText:
       "Bạn trả đúng giá trị của kết quả, và chỉ trả khi có kết quả. Xem trước máy nào chạy được rồi mới trả tiền.",
-    forProviders: "Dành cho người có GPU",
+    forProviders: "Bạn có GPU",
     forProvidersText:
       "Một lệnh trên máy của bạn. Hợp đồng trả vào ví của bạn, còn khóa ví không bao giờ nằm trên máy.",
   },

@@ -2,8 +2,10 @@
 /** The market in numbers: price, capacity, volume, and time to start. */
 
 import { useMemo } from "react";
+import { Bars } from "@/components/chart/bars";
 import { Chart, ChartSkeleton } from "@/components/chart/chart";
-import { useCoin } from "@/components/money";
+import { Money, useCoin } from "@/components/money";
+import { formatBytes } from "@/components/node/format";
 import { ButtonLink } from "@/components/ui/button";
 import { Empty, ErrorState, Skeleton } from "@/components/ui/empty";
 import { Notice } from "@/components/ui/notice";
@@ -11,7 +13,15 @@ import { Card, Page, Stat } from "@/components/ui/page";
 import { Ago } from "@/components/ui/time";
 import { useI18n, useMessages } from "@/lib/i18n";
 import { ClassTable } from "./class-table";
-import { jobSeries, type MarketView, paidSeries, startSeries, useMarket } from "./market-data";
+import {
+  jobSeries,
+  type MarketView,
+  NO_GPU,
+  paidSeries,
+  plotted,
+  startSeries,
+  useMarket,
+} from "./market-data";
 import { marketMessages } from "./messages";
 
 export function MarketPage() {
@@ -67,6 +77,21 @@ function Numbers({ market }: { market: MarketView }) {
             : m("hours", { hours: short.format(value / 3600) }),
     };
   }, [language, m]);
+  const named = classes.map((one) => ({
+    ...one,
+    name: one.model === NO_GPU ? m("noGpu") : `${one.model}, ${formatBytes(one.vram_bytes)}`,
+  }));
+  const priceBars = named.flatMap(({ name, price_floor_median: floor }) =>
+    floor ? [{ name, value: plotted(floor, decimals), text: <Money amount={floor} /> }] : [],
+  );
+  const capacityBars = named
+    .filter(({ model }) => model !== NO_GPU)
+    .map(({ name, gpus_idle: free, gpus_online: online }) => ({
+      name,
+      value: online,
+      part: free,
+      text: m("freeOf", { free, online }),
+    }));
   return (
     <div className="flex flex-col gap-4">
       <div className="grid grid-cols-2 gap-3 lg:grid-cols-4">
@@ -93,6 +118,12 @@ function Numbers({ market }: { market: MarketView }) {
         )}
       </Card>
       <div className="grid gap-4 lg:grid-cols-2">
+        <Card title={m("prices")}>
+          <Bars bars={priceBars} empty={m("noBars")} />
+        </Card>
+        <Card title={m("capacity")}>
+          <Bars bars={capacityBars} empty={m("noBars")} />
+        </Card>
         <Chart title={m("jobs")} days={moments} series={jobs} format={formats.count} />
         <Chart
           title={m("volume", { symbol })}
@@ -101,7 +132,9 @@ function Numbers({ market }: { market: MarketView }) {
           shape="bars"
           format={formats.coins}
         />
-        <Chart title={m("start")} days={moments} series={start} format={formats.seconds} />
+        <div className="min-w-0 lg:col-span-2">
+          <Chart title={m("start")} days={moments} series={start} format={formats.seconds} />
+        </div>
       </div>
       {market.truncated && <Notice tone="info">{m("truncated")}</Notice>}
       <p className="text-[13px] text-ink-soft">

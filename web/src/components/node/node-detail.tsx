@@ -85,7 +85,7 @@ function Known({ node }: { node: NodeView }) {
         <Card title={m("offers")} action={<Badge tone="neutral">{m("reported")}</Badge>}>
           <div className="flex flex-col gap-5">
             <Gpus offer={node.offer} />
-            <div className="grid gap-x-8 gap-y-5 md:grid-cols-2">
+            <div className="grid items-start gap-x-8 gap-y-5 md:grid-cols-2">
               <HardwareFacts offer={node.offer} />
               <PriceFacts offer={node.offer} />
             </div>

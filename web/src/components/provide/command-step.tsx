@@ -28,7 +28,9 @@ export function CommandStep({ wallet, onChoose }: { wallet: string; onChoose: (n
         </code>
         <CopyButton text={command} />
       </div>
-      <p className="text-[13px] text-ink-soft">{m("commandTrust")}</p>
+      <p className="text-[13px] text-ink-soft">
+        {m("commandTrust")} <code className="font-mono whitespace-nowrap">--rpc https://…</code>
+      </p>
       {waiting.isError ? (
         <ErrorState error={waiting.error} onRetry={() => waiting.refetch()} />
       ) : waiting.data && waiting.data.length > 0 ? (

@@ -18,7 +18,7 @@ export const provideMessages = {
       "On the machine with the GPU, where gristmill-node is installed. It makes the node's own key, finds out what the machine has, and asks this wallet to enroll it.",
     command: "Command",
     commandTrust:
-      "The machine asks the RPC endpoint that this scheduler names. One of your own is safer: add --rpc https://…",
+      "The machine asks the RPC endpoint that this scheduler names. One of your own is safer: add",
     waiting: "Waiting for a node that names this wallet…",
     found: "Nodes that wait for this wallet",
     seen: "sent",
@@ -37,7 +37,7 @@ export const provideMessages = {
     node: "Node",
     hardware: "Hardware as the node reports it",
     measured: "Measured",
-    notMeasured: "not measured yet",
+    notMeasured: "not yet",
     price: "Price and limits",
     priceHelp:
       'They stand in the node\'s config under [offer] and [trust]. To change them, edit the file that join has named, and start the node again: price_floor is in the smallest unit, so "1000000000000000000" is 1 {symbol}.',
@@ -89,8 +89,7 @@ export const provideMessages = {
     commandLead:
       "Trên máy có GPU, nơi đã cài gristmill-node. Lệnh tạo khóa riêng cho máy, xem máy có gì, và nhờ ví này ghi danh.",
     command: "Lệnh",
-    commandTrust:
-      "Máy sẽ hỏi điểm RPC do bộ điều phối này chỉ định. Điểm của chính bạn an toàn hơn: thêm --rpc https://…",
+    commandTrust: "Máy sẽ hỏi điểm RPC do bộ điều phối này chỉ định. Điểm của chính bạn an toàn hơn: thêm",
     waiting: "Đang chờ một máy gọi tên ví này…",
     found: "Các máy đang chờ ví này",
     seen: "gửi",
@@ -107,7 +106,7 @@ export const provideMessages = {
     node: "Máy",
     hardware: "Phần cứng do máy khai báo",
     measured: "Đã đo",
-    notMeasured: "chưa được đo",
+    notMeasured: "chưa",
     price: "Giá và giới hạn",
     priceHelp:
       'Chúng nằm trong cấu hình của máy, mục [offer] và [trust]. Muốn đổi, hãy sửa tệp mà lệnh join đã nêu rồi khởi động lại máy: price_floor tính theo đơn vị nhỏ nhất, nên "1000000000000000000" là 1 {symbol}.',

@@ -25,13 +25,13 @@ export function Withdrawable({ provider }: { provider: Address }) {
   return (
     <Card title={m("withdrawable")}>
       <div className="flex flex-col gap-3">
-        <p className="text-xl leading-7 font-semibold">
+        <div className="text-xl leading-7 font-semibold">
           {balance.data === undefined ? (
             <Skeleton className="my-1 h-5 w-28" />
           ) : (
             <Money amount={balance.data} />
           )}
-        </p>
+        </div>
         <p className="text-[13px] text-ink-soft">{m(balance.data === 0n ? "nothing" : "withdrawText")}</p>
         {balance.isError && <Notice tone="bad">{m("chainDown")}</Notice>}
         <TransactionButton

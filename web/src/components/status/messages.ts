@@ -4,6 +4,7 @@ export const statusMessages = {
   en: {
     title: "Status",
     lead: "Each part is asked from this browser, again every ten seconds.",
+    parts: "Parts",
     part: "Part",
     state: "State",
     answer: "Answer",
@@ -23,7 +24,7 @@ export const statusMessages = {
     contractThere: "{bytes} bytes of code at {address}",
     contractMissing: "no code at {address}: wrong chain or wrong address",
     chainMismatch: "the endpoint is on chain {found}, this market on {wanted}",
-    ok: "Well",
+    ok: "OK",
     slow: "Look at it",
     down: "Down",
     asking: "Asking",
@@ -46,6 +47,7 @@ export const statusMessages = {
   vi: {
     title: "Tình trạng",
     lead: "Từng phần được trình duyệt này hỏi lại mỗi mười giây.",
+    parts: "Các phần",
     part: "Phần",
     state: "Trạng thái",
     answer: "Trả lời",

@@ -139,7 +139,7 @@ function Parts({ config }: { config: WebConfig | undefined }) {
       </Notice>
       <Card
         flush
-        title={m("title")}
+        title={m("parts")}
         action={
           <Button size="sm" onClick={again}>
             {m("again")}
@@ -147,7 +147,7 @@ function Parts({ config }: { config: WebConfig | undefined }) {
         }
       >
         <Table<Row>
-          caption={m("title")}
+          caption={m("parts")}
           rows={rows}
           rowKey={({ key }) => key}
           columns={[

@@ -35,9 +35,9 @@ export function Table<Row>({
                 key={column.key}
                 scope="col"
                 aria-sort={column.sort?.order}
-                className={`label px-3 py-2 font-medium first:pl-4 last:pr-4 ${column.numeric ? "text-right" : "text-left"}`}
+                className={`label px-3 py-2 font-medium first:pl-5 last:pr-5 ${column.numeric ? "text-right" : "text-left"}`}
               >
-                {column.sort ? <SortHead title={column.title} sort={column.sort} /> : column.title}
+                {column.sort ? <SortHead column={column} sort={column.sort} /> : column.title}
               </th>
             ))}
           </tr>
@@ -52,7 +52,7 @@ export function Table<Row>({
                 <td
                   key={column.key}
                   data-title={column.title}
-                  className={`px-3 py-2 align-middle first:pl-4 last:pr-4 max-sm:flex max-sm:items-center max-sm:justify-between max-sm:gap-4 max-sm:p-0 max-sm:before:text-ink-soft max-sm:before:content-[attr(data-title)] ${column.numeric ? "text-right" : ""}`}
+                  className={`px-3 py-2 align-middle sm:first:pl-5 sm:last:pr-5 max-sm:flex max-sm:items-center max-sm:justify-between max-sm:gap-4 max-sm:p-0 max-sm:before:text-ink-soft max-sm:before:content-[attr(data-title)] ${column.numeric ? "text-right" : ""}`}
                 >
                   {column.cell(row)}
                 </td>
@@ -65,7 +65,13 @@ export function Table<Row>({
   );
 }
 
-function SortHead({ title, sort }: { title: string; sort: NonNullable<Column<never>["sort"]> }) {
+function SortHead({
+  column: { title, numeric },
+  sort,
+}: {
+  column: { title: string; numeric?: boolean };
+  sort: NonNullable<Column<never>["sort"]>;
+}) {
   const Icon = sort.order === "descending" ? ArrowDown : ArrowUp;
   return (
     <>
@@ -74,7 +80,7 @@ function SortHead({ title, sort }: { title: string; sort: NonNullable<Column<nev
       <button
         type="button"
         onClick={sort.onSort}
-        className="label -mx-1.5 inline-flex items-center gap-1 rounded px-1.5 py-1 hover:text-ink max-sm:hidden"
+        className={`label -mx-1.5 inline-flex items-center gap-1 rounded px-1.5 py-1 hover:text-ink max-sm:hidden ${numeric ? "flex-row-reverse" : ""}`}
       >
         {title}
         <Icon className={`size-3 ${sort.order === "none" ? "invisible" : ""}`} aria-hidden="true" />
