@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use gristmill_protocol::api::{ConstraintRemoval, Explanation, JobState};
+use gristmill_protocol::api::{
+    ConstraintRemoval, Explanation, JobState, MatchPreview, PriceFloors,
+};
 use gristmill_protocol::ids::NodeId;
 use gristmill_protocol::money::Amount;
-use gristmill_protocol::spec::parse_compute_capability;
+use gristmill_protocol::spec::{JobSpec, SpecError, parse_compute_capability};
+use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
 
 use crate::demand::Demand;
@@ -14,6 +17,7 @@ use crate::job::{Job, State, Wait};
 use crate::matching::{Ask, Constraint, Moment, fits, gpus_of_model, gpus_with_vram, has_model};
 use crate::node::Node;
 use crate::policy::Policy;
+use crate::rules::refused;
 
 /// One thing that could be asked for differently.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -247,40 +251,116 @@ pub fn explain(job: &Job, nodes: &[Node], policy: &Policy, now: Timestamp) -> Ex
     else {
         return explanation;
     };
-    explanation.nodes_matching =
-        count(nodes.iter().filter(|node| fits(&ask, node, moment)).count());
-    for constraint in Constraint::ALL {
-        let removed = nodes.iter().filter(|node| !constraint.is_met(&ask, node, moment)).count();
-        if removed > 0 {
-            let constraint = constraint.as_str().to_owned();
-            explanation.removed.push(ConstraintRemoval { constraint, nodes: count(removed) });
+    let survey = Survey::of(&ask, nodes, moment);
+    if survey.matching == 0 && job.is_assignable() {
+        explanation.summary = survey.shortage(nodes).into();
+    }
+    explanation.nodes_matching = survey.matching;
+    explanation.removed = survey.removed;
+    explanation.suggestion = survey.suggestion;
+    explanation
+}
+
+/// What nodes would make of a job that is not posted, and at what price. Its parties do not matter.
+pub fn preview(
+    terms: &Terms,
+    spec: &JobSpec,
+    nodes: &[Node],
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<MatchPreview, SpecError> {
+    let demand = Demand::of(spec)?;
+    let ask = Ask {
+        demand: &demand,
+        pay: terms.pay(),
+        bond: terms.bond,
+        token: terms.token,
+        excluded: &[],
+    };
+    let moment = Moment { now, silence_ms: policy.silence_ms };
+    let survey = Survey::of(&ask, nodes, moment);
+    let summary = match refused(terms, &demand, policy, now.unix_seconds()) {
+        Some(rejection) => format!("It would be refused: {rejection}."),
+        None => match survey.matching {
+            0 => survey.shortage(nodes).into(),
+            1 => "1 node would take it now.".into(),
+            matching => format!("{matching} nodes would take it now."),
+        },
+    };
+    let would_at_a_price = |node: &&Node| {
+        let mut others = Constraint::ALL.iter().filter(|one| **one != Constraint::Price);
+        others.all(|constraint| constraint.is_met(&ask, node, moment))
+    };
+    let floors = nodes.iter().filter(would_at_a_price).map(|node| node.offer.price_floor);
+    Ok(MatchPreview {
+        nodes_total: count(nodes.len()),
+        nodes_matching: survey.matching,
+        summary,
+        removed: survey.removed,
+        suggestion: survey.suggestion,
+        price_floors: price_floors(floors.collect()),
+    })
+}
+
+fn price_floors(mut floors: Vec<Amount>) -> PriceFloors {
+    floors.sort_unstable();
+    PriceFloors {
+        min: floors.first().copied(),
+        // Of an even number the lower one: it is a floor that some node has.
+        median: floors.get(floors.len().saturating_sub(1) / 2).copied(),
+        max: floors.last().copied(),
+    }
+}
+
+/// How nodes stand to what is asked.
+struct Survey {
+    matching: u32,
+    removed: Vec<ConstraintRemoval>,
+    /// Nodes that lack nothing but time. Counted where none matches.
+    busy: usize,
+    suggestion: Option<String>,
+}
+
+impl Survey {
+    fn of(ask: &Ask<'_>, nodes: &[Node], moment: Moment) -> Self {
+        let matching = count(nodes.iter().filter(|node| fits(ask, node, moment)).count());
+        let mut removed = Vec::new();
+        for constraint in Constraint::ALL {
+            let without = nodes.iter().filter(|node| !constraint.is_met(ask, node, moment)).count();
+            if without > 0 {
+                let constraint = constraint.as_str().to_owned();
+                removed.push(ConstraintRemoval { constraint, nodes: count(without) });
+            }
+        }
+        if matching > 0 {
+            return Self { matching, removed, busy: 0, suggestion: None };
+        }
+        // A node that lacks nothing but time is better than any change.
+        let busy = nodes.iter().filter(|node| {
+            let missed = |constraint: &&Constraint| !constraint.is_met(ask, node, moment);
+            Constraint::ALL.iter().filter(missed).eq([&Constraint::Free])
+        });
+        let busy = busy.count();
+        let suggestion = match busy {
+            0 => suggest(ask, nodes, moment).map(|suggestion| {
+                let changes: Vec<String> =
+                    suggestion.changes.iter().map(ToString::to_string).collect();
+                format!("the node {} would take it: {}", suggestion.node, changes.join(", and "))
+            }),
+            1 => Some("wait: 1 node fits and is busy".into()),
+            busy => Some(format!("wait: {busy} nodes fit and are busy")),
+        };
+        Self { matching, removed, busy, suggestion }
+    }
+
+    /// Why nobody takes it, in one sentence.
+    fn shortage(&self, nodes: &[Node]) -> &'static str {
+        match (nodes.len(), self.busy) {
+            (0, _) => "No node is registered here.",
+            (_, 0) => "No node fits.",
+            (_, _) => "Every node that fits is busy.",
         }
     }
-    if explanation.nodes_matching > 0 {
-        return explanation;
-    }
-    // A node that lacks nothing but time is better than any change.
-    let busy = nodes.iter().filter(|node| {
-        let missed = |constraint: &&Constraint| !constraint.is_met(&ask, node, moment);
-        Constraint::ALL.iter().filter(missed).eq([&Constraint::Free])
-    });
-    let busy = busy.count();
-    explanation.suggestion = match busy {
-        0 => suggest(&ask, nodes, moment).map(|suggestion| {
-            let changes: Vec<String> = suggestion.changes.iter().map(ToString::to_string).collect();
-            format!("the node {} would take it: {}", suggestion.node, changes.join(", and "))
-        }),
-        1 => Some("wait: 1 node fits and is busy".into()),
-        busy => Some(format!("wait: {busy} nodes fit and are busy")),
-    };
-    if job.is_assignable() {
-        explanation.summary = match (nodes.len(), busy) {
-            (0, _) => "No node is registered here.".into(),
-            (_, 0) => "No node fits.".into(),
-            (_, _) => "Every node that fits is busy.".into(),
-        };
-    }
-    explanation
 }
 
 fn count(nodes: usize) -> u32 {

@@ -171,7 +171,7 @@ impl Job {
     /// What the provider gets: the bounty without the scheduler's fee.
     #[must_use]
     pub fn pay(&self) -> Amount {
-        self.terms.bounty.checked_sub(self.terms.fee).unwrap_or(Amount::ZERO)
+        self.terms.pay()
     }
 
     #[must_use]

@@ -20,7 +20,7 @@ mod rules;
 pub mod world;
 
 pub use command::Command;
-pub use explain::{explain, summary};
+pub use explain::{explain, preview, summary};
 pub use policy::Policy;
 pub use rejection::Rejection;
 pub use reply::Reply;

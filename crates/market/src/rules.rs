@@ -16,6 +16,7 @@ use crate::command::Command;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::world::{Needs, Window, World};
+pub(crate) use admission::refused;
 use draft::Draft;
 pub(crate) use draft::Written;
 

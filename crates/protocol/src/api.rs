@@ -16,6 +16,14 @@ use crate::spec::{JobSpec, RuntimeKind, Strategy, parse_compute_capability};
 use crate::terms::Terms;
 use crate::time::Timestamp;
 
+mod enrollment;
+mod preview;
+mod web;
+
+pub use enrollment::{Consent, WAITING_PER_PROVIDER_MAX, WaitingNode};
+pub use preview::{MatchPreview, PreviewRequest, PriceFloors};
+pub use web::{WebChain, WebCoin, WebConfig};
+
 /// Longest time that a poll may wait for work.
 pub const POLL_WAIT_MS_MAX: u32 = 60_000;
 /// Bytes of one upload of log, and of a JSON body.

@@ -11,9 +11,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    AcceptRequest, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary, JobView,
-    LogAccepted, Login, LoginRequest, NodeView, Nonce, Offer, Page, PollReply, PollRequest,
-    ReleaseRequest, ReportRequest, SpecStored, StartRequest,
+    AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
+    JobView, LogAccepted, Login, LoginRequest, MatchPreview, NodeView, Nonce, Offer, Page,
+    PollReply, PollRequest, PreviewRequest, ReleaseRequest, ReportRequest, SpecStored,
+    StartRequest, WaitingNode,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -177,12 +178,23 @@ impl Client {
         self.json(self.request(Method::GET, &format!("/v1/jobs/{id}/explain"))).await
     }
 
+    /// What nodes would make of a job that is not posted.
+    pub async fn preview(&self, request: &PreviewRequest) -> Result<MatchPreview, ClientError> {
+        self.json(self.request(Method::POST, "/v1/explain").json(request)).await
+    }
+
     pub async fn nodes(&self) -> Result<Page<NodeView>, ClientError> {
         self.json(self.request(Method::GET, "/v1/nodes")).await
     }
 
     pub async fn node(&self, id: NodeId) -> Result<NodeView, ClientError> {
         self.json(self.request(Method::GET, &format!("/v1/nodes/{id}"))).await
+    }
+
+    /// The nodes that wait to be enrolled by this provider, newest first.
+    pub async fn waiting_nodes(&self, provider: Address) -> Result<Page<WaitingNode>, ClientError> {
+        let request = self.request(Method::GET, "/v1/enrollments");
+        self.json(request.query(&[("provider", provider.to_string())])).await
     }
 
     pub async fn spec(&self, hash: SpecHash) -> Result<JobSpec, ClientError> {
@@ -261,6 +273,11 @@ impl Client {
 
     pub async fn put_offer(&self, node: NodeId, offer: &Offer) -> Result<NodeView, ClientError> {
         self.json(self.request(Method::PUT, &format!("/v1/nodes/{node}/offer")).json(offer)).await
+    }
+
+    /// A node asks to be enrolled. Its signature is the proof: nobody has to sign in.
+    pub async fn put_consent(&self, consent: &Consent) -> Result<(), ClientError> {
+        self.empty(self.request(Method::POST, "/v1/enrollments").json(consent)).await
     }
 
     pub async fn poll(&self, node: NodeId, body: &PollRequest) -> Result<PollReply, ClientError> {

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+// `$code` stays a bare token, or `ToSchema` would not see the name that it gives.
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $name:ident, $code:literal, $status:literal, $retry:literal, $title:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident, $code:tt, $status:literal, $retry:literal, $title:literal;)*) => {
         /// A stable code of a public error.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
         pub enum ErrorCode {
@@ -57,6 +58,8 @@ error_codes! {
     InvalidLogin, "invalid_login", 401, false, "The sign-in message or its signature is not valid";
     Forbidden, "forbidden", 403, false, "This account may not do that";
     NodeNotEnrolled, "node_not_enrolled", 403, true, "No wallet has enrolled this node on chain";
+    InvalidConsent, "invalid_consent", 422, false, "The node's consent or its signature is not valid";
+    TooManyWaiting, "too_many_waiting", 409, true, "Too many nodes wait to be enrolled";
     NotFound, "not_found", 404, false, "There is no such thing here";
     MethodNotAllowed, "method_not_allowed", 405, false, "This address does not know that method";
     ContentMissing, "content_missing", 404, true, "A block of this content is not stored here";

@@ -76,6 +76,12 @@ pub enum TermsError {
 }
 
 impl Terms {
+    /// What the provider gets: the bounty without the scheduler's fee.
+    #[must_use]
+    pub fn pay(&self) -> Amount {
+        self.bounty.checked_sub(self.fee).unwrap_or(Amount::ZERO)
+    }
+
     #[must_use]
     pub fn id(&self, domain: &Domain) -> JobId {
         domain.job_id(self)

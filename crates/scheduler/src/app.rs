@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::content_store::ContentStore;
 use crate::health::Health;
+use crate::http::web::{Web, WebError};
 use crate::logs::Logs;
 use crate::rates::RateLimiter;
 use crate::store::{Store, StoreError};
@@ -36,6 +37,8 @@ pub struct Parts {
     pub scheduler: Address,
     pub content: Arc<ContentStore>,
     pub logs: Logs,
+    /// The web's build, where this scheduler serves one.
+    pub(crate) web: Option<Web>,
     pub health: Arc<Health>,
     /// Cancelled when the process is to end: polls are answered, streams end, drivers stop taking work.
     pub stopping: CancellationToken,
@@ -65,6 +68,8 @@ pub enum StartError {
         #[source]
         error: std::io::Error,
     },
+    #[error(transparent)]
+    Web(#[from] WebError),
     #[error("cannot start the thread that writes to the database")]
     Thread(#[source] std::io::Error),
 }
@@ -85,6 +90,7 @@ impl App {
         let content = ContentStore::open(&folder("content"), config.content)
             .map_err(failed(folder("content")))?;
         let logs = Logs::open(&folder("logs")).map_err(failed(folder("logs")))?;
+        let web = Web::open(&config)?;
         let nonce_key = nonce_key(&*store)?;
         let wake = Arc::new(Wake::default());
         let policy = config.policy(scheduler);
@@ -100,6 +106,7 @@ impl App {
             scheduler,
             content: Arc::new(content),
             logs,
+            web,
             health: Arc::default(),
             stopping: CancellationToken::new(),
             nonce_key,

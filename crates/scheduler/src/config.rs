@@ -1,6 +1,6 @@
 //! The one configuration file, in TOML. Defaults live in `config.default.toml` alone; a file is merged over them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use gristmill_market::Policy;
@@ -30,6 +30,7 @@ pub struct Config {
     pub limits: Limits,
     pub content: Quotas,
     pub specs: SpecsConfig,
+    pub web: WebSettings,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -63,6 +64,18 @@ pub struct ChainConfig {
 #[serde(deny_unknown_fields)]
 pub struct SpecsConfig {
     pub gateways: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebSettings {
+    pub folder: PathBuf,
+    pub rpc_urls: Vec<String>,
+    pub chain_name: String,
+    pub coin_symbol: String,
+    pub explorer_url: String,
+    pub development: bool,
+    pub development_origin: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -146,6 +159,12 @@ impl Config {
         {
             *path = folder.join(&*path);
         }
+        if !config.web.folder.as_os_str().is_empty() {
+            config.web.folder = folder.join(&config.web.folder);
+        }
+        for url in [&mut config.web.explorer_url, &mut config.web.development_origin] {
+            *url = url.trim_end_matches('/').to_owned();
+        }
         config.public_url = config.public_url.trim_end_matches('/').to_owned();
         config.check()?;
         Ok(config)
@@ -158,10 +177,6 @@ impl Config {
                 value: value.to_string(),
                 problem: problem.to_owned(),
             })
-        };
-        let is_url = |text: &str| {
-            let parsed = reqwest::Url::parse(text).ok();
-            parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         };
         // The login message names host and port, so nothing may follow them.
         if !is_url(&self.public_url) || !self.public_url.ends_with(domain_of(&self.public_url)) {
@@ -184,6 +199,7 @@ impl Config {
                 return invalid("specs.gateways", url, "write http://host:port or https://host");
             }
         }
+        self.check_web()?;
         if self.market.fee_bps > 10_000 {
             return invalid(
                 "market.fee_bps",
@@ -222,6 +238,84 @@ impl Config {
         Ok(())
     }
 
+    fn check_web(&self) -> Result<(), ConfigError> {
+        let web = &self.web;
+        let invalid = |field, value: &str, problem: &str| {
+            Err(ConfigError::Invalid {
+                field,
+                value: value.to_owned(),
+                problem: problem.to_owned(),
+            })
+        };
+        for url in &web.rpc_urls {
+            if !is_url(url) {
+                return invalid("web.rpc_urls", url, "write http://host:port or https://host");
+            }
+        }
+        if !web.folder.as_os_str().is_empty() && self.web_rpc_urls().is_empty() {
+            return invalid(
+                "web.rpc_urls",
+                "[]",
+                "those of chain.rpc_urls have a path or a user, which may be a secret: name here what browsers may use",
+            );
+        }
+        if !web.explorer_url.is_empty() && !is_url(&web.explorer_url) {
+            return invalid(
+                "web.explorer_url",
+                &web.explorer_url,
+                "write https://host, or nothing",
+            );
+        }
+        for (field, text) in
+            [("web.chain_name", &web.chain_name), ("web.coin_symbol", &web.coin_symbol)]
+        {
+            if text.chars().count() > 40 || text.chars().any(char::is_control) {
+                return invalid(field, text, "write at most 40 printable characters");
+            }
+        }
+        if web.coin_symbol.is_empty() {
+            return invalid("web.coin_symbol", "", "name the native coin, such as U2U");
+        }
+        if web.development {
+            let mut urls = self.chain.rpc_urls.iter().chain(&web.rpc_urls);
+            if let Some(url) = urls.find(|url| !is_loopback(url)) {
+                return invalid(
+                    "web.development",
+                    "true",
+                    &format!("it is for a chain on this machine, and {url} is not on loopback"),
+                );
+            }
+        }
+        if !web.development_origin.is_empty() {
+            if !web.development {
+                return invalid(
+                    "web.development_origin",
+                    &web.development_origin,
+                    "it needs web.development = true",
+                );
+            }
+            if !is_origin(&web.development_origin) {
+                return invalid(
+                    "web.development_origin",
+                    &web.development_origin,
+                    "write http://host:port, without a path",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The RPC endpoints that browsers are told of. Of those of this scheduler only the ones that are nothing but an
+    /// origin: a path, a query or a user may be somebody's key.
+    #[must_use]
+    pub fn web_rpc_urls(&self) -> Vec<String> {
+        if self.web.rpc_urls.is_empty() {
+            self.chain.rpc_urls.iter().filter(|url| is_origin(url)).cloned().collect()
+        } else {
+            self.web.rpc_urls.clone()
+        }
+    }
+
     /// The numbers behind the rules, for the scheduler at `scheduler`.
     #[must_use]
     pub fn policy(&self, scheduler: Address) -> Policy {
@@ -234,6 +328,29 @@ impl Config {
             ..Policy::new(scheduler)
         }
     }
+}
+
+fn parse_url(text: &str) -> Option<reqwest::Url> {
+    let url = reqwest::Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+}
+
+fn is_url(text: &str) -> bool {
+    parse_url(text).is_some()
+}
+
+/// Whether `text` is scheme, host and port, and nothing else.
+fn is_origin(text: &str) -> bool {
+    parse_url(text)
+        .is_some_and(|url| url.as_str().trim_end_matches('/') == url.origin().ascii_serialization())
+}
+
+fn is_loopback(text: &str) -> bool {
+    parse_url(text).is_some_and(|url| {
+        let host = url.host_str().unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    })
 }
 
 /// Lays `over` on `base`, table by table.
@@ -271,6 +388,21 @@ mod tests {
     }
 
     #[test]
+    fn a_development_stack_is_on_this_machine() {
+        for host in ["127.0.0.1:8545", "localhost:8545", "[::1]:8545", "127.9.9.9"] {
+            let text =
+                format!("[web]\ndevelopment = true\n[chain]\nrpc_urls = [\"http://{host}\"]");
+            let config = parse(&text).unwrap();
+            assert_eq!(config.web_rpc_urls(), [format!("http://{host}")]);
+        }
+        assert_eq!(
+            parse("[web]\nfolder = \"web\"").unwrap().web.folder,
+            Path::new("/etc/gristmill/web")
+        );
+        assert_eq!(parse("").unwrap().web.folder, Path::new(""), "none");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, expected) in [
             ("lisen = \"127.0.0.1:1\"", "unknown field `lisen`"),
@@ -284,6 +416,16 @@ mod tests {
             ("public_url = \"mill\"", "public_url"),
             ("public_url = \"http://mill.example/under/a/path\"", "public_url"),
             ("listen = 5", "listen"),
+            ("[web]\nrpc_urls = [\"node\"]", "web.rpc_urls"),
+            ("[web]\nexplorer_url = \"scan\"", "web.explorer_url"),
+            ("[web]\ncoin_symbol = \"\"", "web.coin_symbol"),
+            ("[web]\ndevelopment_origin = \"http://127.0.0.1:3001\"", "web.development = true"),
+            ("[web]\ndevelopment = true\ndevelopment_origin = \"http://a/b\"", "without a path"),
+            ("[web]\ndevelopment = true\nrpc_urls = [\"https://rpc.example\"]", "web.development"),
+            ("[web]\ndevelopment = true\n[chain]\nrpc_urls = [\"http://10.0.0.1\"]", "10.0.0.1"),
+            // What may be a key is published by nobody but its owner.
+            ("[web]\nfolder = \"web\"\n[chain]\nrpc_urls = [\"https://a/key\"]", "web.rpc_urls"),
+            ("[web]\nfolder = \"web\"\n[chain]\nrpc_urls = [\"https://u:p@a\"]", "web.rpc_urls"),
             ("=", "test.toml"),
         ] {
             let error = parse(text).unwrap_err().to_string();

@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use gristmill_protocol::error::{ErrorCode, Problem};
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
@@ -18,6 +19,7 @@ mod attempts;
 pub mod auth;
 mod body;
 pub mod content;
+mod enrollments;
 mod events;
 mod garbage;
 mod idempotency;
@@ -30,6 +32,7 @@ pub mod server;
 mod specs;
 mod stream;
 mod views;
+pub(crate) mod web;
 
 use problem::Refusal;
 
@@ -66,17 +69,18 @@ fn api() -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(logs::routes())
         .merge(nodes::routes())
+        .merge(enrollments::routes())
         .merge(attempts::routes())
         .merge(content::routes())
+        .merge(web::routes())
 }
 
 /// Everything that this scheduler serves.
 pub fn router(app: &App) -> Router {
     let (api, _) = api().split_for_parts();
-    api.fallback(|uri: Uri| async move { Refusal::not_found(format!("page {}", head(uri.path()))) })
+    api.fallback(web::serve)
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
-            let detail = format!("{} does not know {method}", head(uri.path()));
-            Refusal::new(ErrorCode::MethodNotAllowed, detail)
+            unknown_method(&method, &uri)
         })
         .merge(info::for_operators())
         .layer(from_fn_with_state(app.clone(), auth::identify))
@@ -87,6 +91,9 @@ pub fn router(app: &App) -> Router {
                 .into_response()
         }))
         .layer(map_response(as_problem))
+        .layer(map_response(web::caged))
+        .layer(web::compression())
+        .layer(option_layer(web::development_origin(&app.config)))
         .layer(TraceLayer::new_for_http())
         .with_state(app.clone())
 }
@@ -97,6 +104,16 @@ pub fn openapi_json() -> String {
     let (_, mut document) = api().split_for_parts();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     document.components.get_or_insert_default().add_security_scheme("token", bearer);
+    // Handlers of different modules may have the same name, and an operation is named once in the whole document.
+    for item in document.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.put, &mut item.post].into_iter().filter_map(Option::as_mut);
+        for operation in operations {
+            let tag = operation.tags.as_deref().and_then(<[_]>::first).cloned();
+            let name = operation.operation_id.take();
+            operation.operation_id = tag.zip(name).map(|(tag, name)| format!("{tag}_{name}"));
+        }
+    }
     let json = document.to_pretty_json().expect("the document is plain JSON");
     json + "\n"
 }
@@ -108,7 +125,8 @@ async fn as_problem(response: Response) -> Response {
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind == "application/problem+json");
-    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+    let is_finished = response.extensions().get::<web::Finished>().is_some();
+    if is_problem || is_finished || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let code = match status {
@@ -125,6 +143,11 @@ async fn as_problem(response: Response) -> Response {
     let text = String::from_utf8_lossy(&text);
     let detail = if text.trim().is_empty() { code.title() } else { text.trim() };
     Refusal::new(code, detail).into_response()
+}
+
+fn unknown_method(method: &Method, uri: &Uri) -> Refusal {
+    let detail = format!("{} does not know {method}", head(uri.path()));
+    Refusal::new(ErrorCode::MethodNotAllowed, detail)
 }
 
 /// The start of a stranger's text.

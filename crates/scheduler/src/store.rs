@@ -17,6 +17,7 @@ use gristmill_protocol::spec::JobSpec;
 use gristmill_protocol::time::Timestamp;
 
 pub mod chain;
+pub mod consents;
 pub mod memory;
 pub mod reconcile;
 pub mod sqlite;
@@ -24,6 +25,7 @@ pub mod sqlite;
 mod suite;
 
 pub use chain::{ChainReads, ChainWrites, ReplicaId};
+pub use consents::{ConsentReads, ConsentWrites};
 pub use reconcile::{ReconcileReads, ReconcileWrites};
 
 /// Why the database could not do what it was asked.
@@ -73,7 +75,7 @@ pub trait Writer: Send {
 }
 
 /// Reads what is committed, or, inside a transaction, what it has written so far.
-pub trait Reads: ChainReads + ReconcileReads {
+pub trait Reads: ChainReads + ReconcileReads + ConsentReads {
     fn job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
     /// Oldest first.
     fn attempts(&self, job: JobId) -> Result<Vec<Attempt>, StoreError>;
@@ -97,7 +99,7 @@ pub trait Reads: ChainReads + ReconcileReads {
 }
 
 /// Writes in one transaction.
-pub trait Writes: Reads + ChainWrites + ReconcileWrites {
+pub trait Writes: Reads + ChainWrites + ReconcileWrites + ConsentWrites {
     /// Loads the rows that `needs` names, windows included.
     fn load(&self, needs: &Needs, policy: &Policy) -> Result<World, StoreError>;
     /// Saves what commands have changed, with the intents and verifications that they planned.
@@ -112,7 +114,7 @@ pub trait Writes: Reads + ChainWrites + ReconcileWrites {
     fn use_nonce(&mut self, nonce: &str, expires_at: Timestamp) -> Result<bool, StoreError>;
     fn put_session(&mut self, token: &TokenHash, session: &Session) -> Result<(), StoreError>;
     fn revoke_session(&mut self, token: &TokenHash) -> Result<(), StoreError>;
-    /// Forgets nonces, sessions and replies that have expired, at most `limit` of each.
+    /// Forgets nonces, sessions, replies and consents that have expired, at most `limit` of each.
     fn purge(&mut self, now: Timestamp, limit: usize) -> Result<(), StoreError>;
     /// A value under `name`: the one that is stored, or else `fresh`, which is stored then.
     fn setting(&mut self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;

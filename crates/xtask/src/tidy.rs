@@ -140,8 +140,11 @@ fn source(name: &str, text: &str) -> Vec<String> {
         find(&["/home/", "/root/"], "a path of one machine");
     }
     let is_rust = name.ends_with(".rs");
-    if is_rust && !is_own_rule {
+    let is_web = is_web_source(name);
+    if (is_rust || is_web) && !is_own_rule {
         find(UNFINISHED, "unfinished work belongs in an issue");
+    }
+    if is_rust && !is_own_rule {
         if name.starts_with("crates/market/src/") && !name.contains("tests") {
             find(MARKET_FORBIDDEN, "the rules of the market are pure: pass it in as an argument");
         }
@@ -154,11 +157,15 @@ fn source(name: &str, text: &str) -> Vec<String> {
             }
         }
     }
-    if is_rust {
-        if !text.starts_with("//!") {
-            problems
-                .push(format!("{name}:1: the first line says what the module is for (`//! …`)"));
-        }
+    if is_rust && !text.starts_with("//!") {
+        problems.push(format!("{name}:1: the first line says what the module is for (`//! …`)"));
+    }
+    // The directive of React must come first of all.
+    let after_directive = text.strip_prefix("\"use client\";\n").unwrap_or(text);
+    if is_web && !(after_directive.starts_with("/*") || after_directive.starts_with("// ")) {
+        problems.push(format!("{name}:1: the first line says what the module is for (`/** … */`)"));
+    }
+    if is_rust || is_web {
         let lines = text.lines().count();
         if lines > SOURCE_LINES_MAX {
             problems.push(format!(
@@ -174,6 +181,14 @@ fn source(name: &str, text: &str) -> Vec<String> {
         problems.push(format!("{name}: more than {ARCHITECTURE_LINES_MAX} lines is no map"));
     }
     problems
+}
+
+/// Sources of the web that people write.
+fn is_web_source(name: &str) -> bool {
+    let is_written = name.starts_with("web/") && !name.starts_with("web/src/generated/");
+    let is_config = Path::new(name).parent() == Some(Path::new("web"));
+    let is_source = [".ts", ".tsx", ".mjs"].iter().any(|ending| name.ends_with(ending));
+    is_written && is_source && !is_config
 }
 
 /// A line without its comment. (A `//` inside a string hides the rest of the line from the rules; none needs it.)
@@ -268,6 +283,9 @@ mod tests {
             ("crates/node/src/agent.rs", "//! Agent.\ntodo!()\n", "unfinished"),
             ("crates/node/src/agent.rs", "//! Agent.\n// see /home/me/notes\n", "machine"),
             ("crates/node/src/agent.rs", &long, "lines"),
+            ("web/src/lib/api.ts", "export {};\n", "first line"),
+            ("web/src/lib/utils.ts", "/** Things. */\n", "name the thing"),
+            ("web/src/app/page.tsx", "\"use client\";\n/** Home. */\n// TODO\n", "unfinished"),
             ("ARCHITECTURE.md", &"x\n".repeat(ARCHITECTURE_LINES_MAX + 1), "no map"),
         ] {
             let problems = source(name, text);
@@ -279,6 +297,10 @@ mod tests {
     fn a_file_that_keeps_the_rules_passes() {
         let text = "//! SQL and time are at home here.\nuse rusqlite::Connection; // HashMap\n";
         assert_eq!(source("crates/scheduler/src/store/sqlite.rs", text), Vec::<String>::new());
+        for text in ["/** Home. */\n", "\"use client\";\n/** Home. */\n"] {
+            assert_eq!(source("web/src/app/page.tsx", text), Vec::<String>::new());
+        }
+        assert_eq!(source("web/src/generated/api.ts", "export {};\n"), Vec::<String>::new());
         assert_eq!(
             source("crates/market/src/job.rs", "//! Jobs.\n// A HashMap would not do.\n"),
             Vec::<String>::new()

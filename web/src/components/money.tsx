@@ -1,5 +1,4 @@
 "use client";
-
 /** Amounts with their coin. */
 
 import { COIN_DECIMALS, exactAmount, NATIVE, shortAmount } from "@/lib/money";

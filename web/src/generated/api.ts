@@ -5,6 +5,23 @@
  */
 
 export interface paths {
+    "/config.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the web must know of this scheduler before anything else. */
+        get: operations["info_config"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ipfs/{cid}": {
         parameters: {
             query?: never;
@@ -13,7 +30,7 @@ export interface paths {
             cookie?: never;
         };
         /** Content by its CID, as a block or as a CAR, as the specification of IPFS trustless gateways has it. */
-        get: operations["gateway_root"];
+        get: operations["content_gateway_root"];
         put?: never;
         post?: never;
         delete?: never;
@@ -30,7 +47,7 @@ export interface paths {
             cookie?: never;
         };
         /** Content below a CID. */
-        get: operations["gateway_path"];
+        get: operations["content_gateway_path"];
         put?: never;
         post?: never;
         delete?: never;
@@ -52,7 +69,7 @@ export interface paths {
          * Exchanges a signed message for a token.
          * @description The message must name this scheduler's public address, its chain, and a nonce of `/v1/auth/nonce`, which it uses up.
          */
-        post: operations["login"];
+        post: operations["auth_login"];
         delete?: never;
         options?: never;
         head?: never;
@@ -69,7 +86,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Ends the session of the token that the request carries. */
-        post: operations["logout"];
+        post: operations["auth_logout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -86,7 +103,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Gets a nonce for a Sign-In with Ethereum message. */
-        post: operations["nonce"];
+        post: operations["auth_nonce"];
         delete?: never;
         options?: never;
         head?: never;
@@ -107,7 +124,34 @@ export interface paths {
          * @description Each block is verified, and everything below each root must be in the CAR or stored already. A CAR that was cut can be
          *     sent again: what came stays.
          */
-        post: operations["upload"];
+        post: operations["content_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/enrollments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the nodes that wait to be enrolled: those of a provider, or one node.
+         * @description Public, newest first, at most 20 of a provider. A consent is worth nothing to others: `enroll` takes a transaction of
+         *     the provider that it names. Anybody can make a node that names a stranger's wallet, so compare the node's address with
+         *     what the machine itself shows before enrolling it.
+         */
+        get: operations["nodes_waiting_consents"];
+        put?: never;
+        /**
+         * Leaves a node's consent to be enrolled by a provider.
+         * @description The node's signature is the proof; nobody has to sign in. It is kept until it expires, for a week at most, until the
+         *     node is enrolled, or until the node sends another one. Of a node that is enrolled already nothing is kept.
+         */
+        post: operations["nodes_leave_consent"];
         delete?: never;
         options?: never;
         head?: never;
@@ -122,7 +166,7 @@ export interface paths {
             cookie?: never;
         };
         /** What this scheduler is, and what it asks of jobs. */
-        get: operations["info"];
+        get: operations["info_info"];
         put?: never;
         post?: never;
         delete?: never;
@@ -139,14 +183,14 @@ export interface paths {
             cookie?: never;
         };
         /** Lists jobs, newest first. */
-        get: operations["list"];
+        get: operations["jobs_list"];
         put?: never;
         /**
          * Announces a job whose bounty is about to be locked, or has been.
          * @description The spec that the terms name must be stored. The job runs once the contract's event of its bounty is final; with
          *     `funding`, an order that the submitter has signed, the scheduler opens it itself when a node is found.
          */
-        post: operations["create"];
+        post: operations["jobs_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -161,7 +205,7 @@ export interface paths {
             cookie?: never;
         };
         /** A job, its attempts, and what happened on chain for it. */
-        get: operations["get"];
+        get: operations["jobs_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -180,7 +224,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** The node takes a job with a bond: only then is it assigned on chain, and the bond locked. */
-        post: operations["accept"];
+        post: operations["attempts_accept"];
         delete?: never;
         options?: never;
         head?: never;
@@ -200,7 +244,7 @@ export interface paths {
          * Appends a chunk to the log of an attempt.
          * @description What is there already is skipped, so a chunk may be sent again. A gap is refused, with the offset that is expected.
          */
-        post: operations["append"];
+        post: operations["attempts_append"];
         delete?: never;
         options?: never;
         head?: never;
@@ -217,7 +261,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** A node gives an attempt back, so that another node can have the job at once. */
-        post: operations["release"];
+        post: operations["attempts_release"];
         delete?: never;
         options?: never;
         head?: never;
@@ -234,7 +278,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** An attempt has ended: the receipt says how, and the node's signature that it says so. */
-        post: operations["report"];
+        post: operations["attempts_report"];
         delete?: never;
         options?: never;
         head?: never;
@@ -251,7 +295,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** The program of an attempt is about to start. */
-        post: operations["start"];
+        post: operations["attempts_start"];
         delete?: never;
         options?: never;
         head?: never;
@@ -271,7 +315,7 @@ export interface paths {
          * Stops the work on a job.
          * @description The bounty comes back by the submitter's own `cancel` on chain, or after the deadline.
          */
-        post: operations["cancel"];
+        post: operations["jobs_cancel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -290,7 +334,7 @@ export interface paths {
          * @description Versions have no gaps. The id of a Server-Sent Event is the version, so a browser resumes by itself; empty lines and
          *     comments keep an idle connection alive.
          */
-        get: operations["events"];
+        get: operations["jobs_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -307,7 +351,7 @@ export interface paths {
             cookie?: never;
         };
         /** Why a job waits: which constraint leaves out how many nodes, and what change would match one. */
-        get: operations["explain"];
+        get: operations["jobs_explain"];
         put?: never;
         post?: never;
         delete?: never;
@@ -324,7 +368,7 @@ export interface paths {
             cookie?: never;
         };
         /** The log of an attempt, as it was written. */
-        get: operations["read"];
+        get: operations["jobs_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -341,7 +385,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists nodes by ascending id. */
-        get: operations["list_nodes"];
+        get: operations["nodes_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -358,7 +402,7 @@ export interface paths {
             cookie?: never;
         };
         /** A node: what it offers, and how it has done. */
-        get: operations["get_node"];
+        get: operations["nodes_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -376,7 +420,7 @@ export interface paths {
         };
         get?: never;
         /** Makes or changes a node's offer. A wallet must have enrolled the node on chain before. */
-        put: operations["put_offer"];
+        put: operations["nodes_put_offer"];
         post?: never;
         delete?: never;
         options?: never;
@@ -397,7 +441,7 @@ export interface paths {
          * Says that a node is there, and waits for work.
          * @description Answered at once where there is something to do, else when there is, or when the wait is over.
          */
-        post: operations["poll"];
+        post: operations["nodes_poll"];
         delete?: never;
         options?: never;
         head?: never;
@@ -412,9 +456,9 @@ export interface paths {
             cookie?: never;
         };
         /** Gets a job spec. */
-        get: operations["get_spec"];
+        get: operations["specs_get_spec"];
         /** Stores a job spec. Its hash must be the one in the address; storing it twice is fine. */
-        put: operations["put_spec"];
+        put: operations["specs_put_spec"];
         post?: never;
         delete?: never;
         options?: never;
@@ -481,6 +525,21 @@ export interface components {
         };
         /** @description A secp256k1 signature in 64 bytes (EIP-2098). */
         CompactSignature: string;
+        /** @description A node says that it wants to belong to a provider. Worth nothing without a transaction of the provider itself. */
+        Consent: {
+            /**
+             * Format: int64
+             * @description Until when the contract takes the signature, unix seconds.
+             */
+            expires: number;
+            node: components["schemas"]["NodeId"];
+            /** @description What the node is going to offer. */
+            offer: components["schemas"]["Offer"];
+            /** @description The wallet that is to be paid for the node's work. */
+            provider: string;
+            /** @description The node's, of `Enroll{node, provider, expires}`. */
+            signature: components["schemas"]["CompactSignature"];
+        };
         ConstraintRemoval: {
             /** @description A stable name, such as `memory` or `price`. */
             constraint: string;
@@ -504,7 +563,7 @@ export interface components {
          * @description A stable code of a public error.
          * @enum {string}
          */
-        ErrorCode: "InvalidRequest" | "InvalidSpec" | "InvalidTerms" | "InvalidOffer" | "NotSupported" | "SpecHashMismatch" | "SpecUnknown" | "WrongScheduler" | "FeeTooLow" | "Unauthenticated" | "InvalidLogin" | "Forbidden" | "NodeNotEnrolled" | "NotFound" | "MethodNotAllowed" | "ContentMissing" | "ContentInvalid" | "Conflict" | "StaleAttempt" | "InvalidReceipt" | "LogGap" | "LogFull" | "IdempotencyMismatch" | "TooLarge" | "UnsupportedMediaType" | "TooManyRequests" | "RequestTimeout" | "Internal" | "Unavailable";
+        ErrorCode: "invalid_request" | "invalid_spec" | "invalid_terms" | "invalid_offer" | "not_supported" | "spec_hash_mismatch" | "spec_unknown" | "wrong_scheduler" | "fee_too_low" | "unauthenticated" | "invalid_login" | "forbidden" | "node_not_enrolled" | "invalid_consent" | "too_many_waiting" | "not_found" | "method_not_allowed" | "content_missing" | "content_invalid" | "conflict" | "stale_attempt" | "invalid_receipt" | "log_gap" | "log_full" | "idempotency_mismatch" | "too_large" | "unsupported_media_type" | "too_many_requests" | "request_timeout" | "internal" | "unavailable";
         /**
          * @description The contract's state of a job, as the scheduler has seen it finally.
          * @enum {string}
@@ -965,6 +1024,23 @@ export interface components {
             /** @description Goes into `cursor` for what follows; absent on the last page. */
             next?: string | null;
         };
+        Page_WaitingNode: {
+            items: {
+                /**
+                 * Format: int64
+                 * @description Until when the contract takes the signature, unix seconds.
+                 */
+                expires: number;
+                node: components["schemas"]["NodeId"];
+                offer: components["schemas"]["Offer"];
+                provider: string;
+                /** @description When the scheduler got it. */
+                seen_at_ms: components["schemas"]["Timestamp"];
+                signature: components["schemas"]["CompactSignature"];
+            }[];
+            /** @description Goes into `cursor` for what follows; absent on the last page. */
+            next?: string | null;
+        };
         /** @description Why a scheduler neither assigns nor pays now. */
         PayoutsStopped: {
             reason: string;
@@ -1227,6 +1303,53 @@ export interface components {
             /** @enum {string} */
             level: "approve";
         };
+        /**
+         * @description A consent that waits for its wallet. Compare the node with what the machine itself shows: anybody can make a node
+         *     that names a stranger's wallet.
+         */
+        WaitingNode: {
+            /**
+             * Format: int64
+             * @description Until when the contract takes the signature, unix seconds.
+             */
+            expires: number;
+            node: components["schemas"]["NodeId"];
+            offer: components["schemas"]["Offer"];
+            provider: string;
+            /** @description When the scheduler got it. */
+            seen_at_ms: components["schemas"]["Timestamp"];
+            signature: components["schemas"]["CompactSignature"];
+        };
+        /** @description A chain, as wallets describe one. */
+        WebChain: {
+            coin: components["schemas"]["WebCoin"];
+            /** Format: int64 */
+            id: number;
+            name: string;
+        };
+        /** @description The native coin of a chain. */
+        WebCoin: {
+            /** Format: int32 */
+            decimals: number;
+            symbol: string;
+        };
+        /** @description The scheduler, chain and contract that the web talks to. */
+        WebConfig: {
+            chain: components["schemas"]["WebChain"];
+            contract: string;
+            /** @description Whether this is a development stack, whose keys and money are worth nothing. */
+            development: boolean;
+            /** @description Where people look at transactions and addresses, without a slash at its end. */
+            explorer_url: string | null;
+            /**
+             * Format: int64
+             * @description The block of the deployment: no event of the contract is older.
+             */
+            from_block: number;
+            /** @description Endpoints that a browser may ask, the best first. */
+            rpc_urls: string[];
+            scheduler_version: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1236,7 +1359,26 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    gateway_root: {
+    info_config: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebConfig"];
+                };
+            };
+        };
+    };
+    content_gateway_root: {
         parameters: {
             query?: {
                 /** @description How much a CAR holds: `all` (the default), `entity` or `block`. */
@@ -1271,7 +1413,7 @@ export interface operations {
             };
         };
     };
-    gateway_path: {
+    content_gateway_path: {
         parameters: {
             query?: {
                 /** @description How much a CAR holds: `all` (the default), `entity` or `block`. */
@@ -1308,7 +1450,7 @@ export interface operations {
             };
         };
     };
-    login: {
+    auth_login: {
         parameters: {
             query?: never;
             header?: never;
@@ -1339,7 +1481,7 @@ export interface operations {
             };
         };
     };
-    logout: {
+    auth_logout: {
         parameters: {
             query?: never;
             header?: never;
@@ -1365,7 +1507,7 @@ export interface operations {
             };
         };
     };
-    nonce: {
+    auth_nonce: {
         parameters: {
             query?: never;
             header?: never;
@@ -1384,7 +1526,7 @@ export interface operations {
             };
         };
     };
-    upload: {
+    content_upload: {
         parameters: {
             query?: never;
             header?: never;
@@ -1408,7 +1550,77 @@ export interface operations {
             };
         };
     };
-    info: {
+    nodes_waiting_consents: {
+        parameters: {
+            query?: {
+                /** @description This node, whatever wallet it waits for. */
+                node?: components["schemas"]["NodeId"];
+                /** @description The nodes that wait for this wallet. */
+                provider?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_WaitingNode"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    nodes_leave_consent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Consent"];
+            };
+        };
+        responses: {
+            /** @description Noted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    info_info: {
         parameters: {
             query?: never;
             header?: never;
@@ -1427,7 +1639,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    jobs_list: {
         parameters: {
             query?: {
                 /** @description `next` of the page before. */
@@ -1456,7 +1668,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    jobs_create: {
         parameters: {
             query?: never;
             header?: {
@@ -1507,7 +1719,7 @@ export interface operations {
             };
         };
     };
-    get: {
+    jobs_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1536,7 +1748,7 @@ export interface operations {
             };
         };
     };
-    accept: {
+    attempts_accept: {
         parameters: {
             query?: never;
             header?: {
@@ -1579,7 +1791,7 @@ export interface operations {
             };
         };
     };
-    append: {
+    attempts_append: {
         parameters: {
             query: {
                 /** @description Where in the log the chunk starts. */
@@ -1624,7 +1836,7 @@ export interface operations {
             };
         };
     };
-    release: {
+    attempts_release: {
         parameters: {
             query?: never;
             header?: {
@@ -1667,7 +1879,7 @@ export interface operations {
             };
         };
     };
-    report: {
+    attempts_report: {
         parameters: {
             query?: never;
             header?: {
@@ -1710,7 +1922,7 @@ export interface operations {
             };
         };
     };
-    start: {
+    attempts_start: {
         parameters: {
             query?: never;
             header?: {
@@ -1745,7 +1957,7 @@ export interface operations {
             };
         };
     };
-    cancel: {
+    jobs_cancel: {
         parameters: {
             query?: never;
             header?: {
@@ -1784,7 +1996,7 @@ export interface operations {
             };
         };
     };
-    events: {
+    jobs_events: {
         parameters: {
             query?: {
                 /** @description Only events with a version above this; `Last-Event-ID` wins over it. */
@@ -1819,7 +2031,7 @@ export interface operations {
             };
         };
     };
-    explain: {
+    jobs_explain: {
         parameters: {
             query?: never;
             header?: never;
@@ -1848,7 +2060,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    jobs_read: {
         parameters: {
             query?: {
                 /** @description The newest attempt where it is absent. */
@@ -1884,7 +2096,7 @@ export interface operations {
             };
         };
     };
-    list_nodes: {
+    nodes_list: {
         parameters: {
             query?: {
                 /** @description `next` of the page before. */
@@ -1908,7 +2120,7 @@ export interface operations {
             };
         };
     };
-    get_node: {
+    nodes_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1937,7 +2149,7 @@ export interface operations {
             };
         };
     };
-    put_offer: {
+    nodes_put_offer: {
         parameters: {
             query?: never;
             header?: {
@@ -1980,7 +2192,7 @@ export interface operations {
             };
         };
     };
-    poll: {
+    nodes_poll: {
         parameters: {
             query?: never;
             header?: never;
@@ -2013,7 +2225,7 @@ export interface operations {
             };
         };
     };
-    get_spec: {
+    specs_get_spec: {
         parameters: {
             query?: never;
             header?: never;
@@ -2042,7 +2254,7 @@ export interface operations {
             };
         };
     };
-    put_spec: {
+    specs_put_spec: {
         parameters: {
             query?: never;
             header?: never;

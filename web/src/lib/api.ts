@@ -14,7 +14,7 @@ export type Receipt = Schemas["Receipt"];
 export type NodeView = Schemas["NodeView"];
 export type Info = Schemas["Info"];
 export type Explanation = Schemas["Explanation"];
-export type ErrorCode = string;
+export type ErrorCode = Schemas["ErrorCode"] | "unreachable";
 
 /** The token of the session, set by `session.ts`. */
 let bearer: string | undefined;

@@ -106,7 +106,6 @@ function wagmiConfig(config: WebConfig): Config {
       ? DEVELOPMENT_ACCOUNTS.map((account) => developmentWallet(development, account))
       : [],
     multiInjectedProviderDiscovery: true,
-    ssr: true,
     transports: { [chain.id]: fallback(rpcUrls(config).map((url) => http(url, { retryCount: 1 }))) },
     pollingInterval: config.development ? 500 : 2000,
   });

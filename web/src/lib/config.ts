@@ -1,16 +1,9 @@
 /** What the server says about its deployment, so that one build serves every chain: `/config.json`. */
 
 import type { Address } from "viem";
+import type { components } from "@/generated/api";
 
-export type WebConfig = {
-  scheduler_version: string;
-  chain: { id: number; name: string; coin: { symbol: string; decimals: number } };
-  contract: Address;
-  from_block: number;
-  rpc_urls: string[];
-  explorer_url?: string | null;
-  development: boolean;
-};
+export type WebConfig = Omit<components["schemas"]["WebConfig"], "contract"> & { contract: Address };
 
 /** Where the API is: the address that served this page, or, for `next dev`, the scheduler that it is pointed at. */
 export const API_URL = (process.env.NEXT_PUBLIC_API_URL ?? "").replace(/\/$/, "");

@@ -1,3 +1,5 @@
+/** Amounts as people type and read them. */
+
 import { describe, expect, it } from "vitest";
 import { basisPoints, exactAmount, parseAmount, shortAmount } from "./money";
 

@@ -1,3 +1,5 @@
+/** Durations as people type and read them. */
+
 import { describe, expect, it } from "vitest";
 import { formatDuration, parseDuration, relativeTime, typedDuration } from "./time";
 

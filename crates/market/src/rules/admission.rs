@@ -101,8 +101,8 @@ pub(super) fn create(
                 return Err(Rejection::SpecMismatch);
             };
             let demand = demand?;
-            if let Some(reason) = objection(&terms, &demand, draft.policy(), now_s) {
-                return Err(refusal(reason, &terms, &demand, draft.policy()));
+            if let Some(rejection) = refused(&terms, &demand, draft.policy(), now_s) {
+                return Err(rejection);
             }
             let job = new_job(draft, id, terms, Some(demand))?;
             draft.insert_job(job);
@@ -143,6 +143,17 @@ fn prepay(draft: &mut Draft<'_>, id: JobId, funding: Funding) -> Result<(), Reje
     }
     draft.job_mut(id)?.funding = Some(funding);
     queue(draft, id, "an order pays for it")
+}
+
+/// Why a job could never be done under its terms, in the words in which it would be refused.
+pub(crate) fn refused(
+    terms: &Terms,
+    demand: &Demand,
+    policy: &Policy,
+    now_s: u64,
+) -> Option<Rejection> {
+    let reason = objection(terms, demand, policy, now_s)?;
+    Some(refusal(reason, terms, demand, policy))
 }
 
 fn refusal(reason: RefundReason, terms: &Terms, demand: &Demand, policy: &Policy) -> Rejection {

@@ -1,7 +1,7 @@
 //! Who gets what: constraints, strategies, and the explanation of a job that waits.
 
 use gristmill_market::demand::Demand;
-use gristmill_market::explain::{explain, suggest};
+use gristmill_market::explain::{explain, preview, suggest};
 use gristmill_market::job::Job;
 use gristmill_market::matching::{Ask, Constraint, Moment, choose_node, fits};
 use gristmill_market::node::{Mode, Node, Standing};
@@ -242,6 +242,72 @@ fn a_busy_node_is_worth_waiting_for() {
     let explanation = explain(&job, &[busy, cheap], &policy, NOW.now);
     assert_eq!(explanation.suggestion.as_deref(), Some("wait: 1 node fits and is busy"));
     assert_eq!(explanation.summary, "Every node that fits is busy.");
+}
+
+#[test]
+fn a_preview_says_of_a_job_what_will_be_said_when_it_waits() {
+    let policy = gristmill_market::Policy::new(crate::stage::SCHEDULER);
+    let nodes = [
+        node(1, Offer { price_floor: Amount(3000), ..offer() }),
+        node(2, Offer { price_floor: Amount(1000), ..offer() }),
+        node(3, Offer { price_floor: Amount(2000), ..offer() }),
+        node(4, Offer { price_floor: Amount(4000), ..offer() }),
+        // Neither of these would take it at any price.
+        node(5, Offer { price_floor: Amount(1), runtimes: vec![RuntimeKind::Docker], ..offer() }),
+        Node { mode: Mode::Draining, ..node(6, offer()) },
+    ];
+    let ask = |pay: u128, nodes: &[Node]| {
+        let terms = gristmill_protocol::terms::Terms {
+            bounty: Amount(pay + 50),
+            fee: Amount(50),
+            deadline: NOW.now.unix_seconds() + 86_400,
+            ..crate::stage::terms()
+        };
+        let policy = gristmill_market::Policy { fee_bps: 0, ..policy.clone() };
+        preview(&terms, &spec(), nodes, &policy, NOW.now).unwrap()
+    };
+    for pay in [0, 950, 1000, 2500, 9999] {
+        let (preview, job) = (ask(pay, &nodes), job_that_asks(demand(), pay));
+        let explanation = explain(&job, &nodes, &policy, NOW.now);
+        assert_eq!(preview.nodes_total, explanation.nodes_total);
+        assert_eq!(preview.nodes_matching, explanation.nodes_matching, "{pay}");
+        assert_eq!(preview.removed, explanation.removed, "{pay}");
+        assert_eq!(preview.suggestion, explanation.suggestion, "{pay}");
+        let floors = &preview.price_floors;
+        assert_eq!(
+            (floors.min, floors.median, floors.max),
+            (Some(Amount(1000)), Some(Amount(2000)), Some(Amount(4000))),
+            "whatever is paid"
+        );
+    }
+    assert_eq!(ask(2500, &nodes).summary, "2 nodes would take it now.");
+    assert_eq!(ask(1000, &nodes).summary, "1 node would take it now.");
+    assert_eq!(ask(950, &nodes).summary, "No node fits.");
+    let none = ask(950, &[]);
+    assert_eq!((none.summary.as_str(), none.nodes_total), ("No node is registered here.", 0));
+    assert_eq!(none.price_floors, Default::default());
+}
+
+#[test]
+fn a_preview_says_what_would_be_refused_whatever_nodes_there_are() {
+    let policy = gristmill_market::Policy {
+        fee_bps: 500,
+        ..gristmill_market::Policy::new(crate::stage::SCHEDULER)
+    };
+    let good = gristmill_protocol::terms::Terms {
+        bounty: Amount(1000),
+        fee: Amount(50),
+        deadline: NOW.now.unix_seconds() + 86_400,
+        ..crate::stage::terms()
+    };
+    let nodes = [node(1, Offer { price_floor: Amount(1), ..offer() })];
+    let summary = |terms| preview(&terms, &spec(), &nodes, &policy, NOW.now).unwrap().summary;
+    assert_eq!(summary(good), "1 node would take it now.");
+    let cheap = summary(gristmill_protocol::terms::Terms { fee: Amount(49), ..good });
+    assert!(cheap.starts_with("It would be refused: ") && cheap.contains("50"), "{cheap}");
+    let deadline = NOW.now.unix_seconds() + 100;
+    let late = summary(gristmill_protocol::terms::Terms { deadline, ..good });
+    assert!(late.starts_with("It would be refused: ") && late.contains("180"), "{late}");
 }
 
 prop_compose! {

@@ -6,9 +6,12 @@ use axum::http::StatusCode;
 use gristmill_market::Command;
 use gristmill_market::demand::KnownSpec;
 use gristmill_protocol::Address;
-use gristmill_protocol::api::{CreateJob, Explanation, JobState, JobSummary, JobView, Page};
+use gristmill_protocol::api::{
+    CreateJob, Explanation, JobState, JobSummary, JobView, MatchPreview, Page, PreviewRequest,
+};
 use gristmill_protocol::error::{ErrorCode, Problem};
 use gristmill_protocol::ids::JobId;
+use gristmill_protocol::money::Amount;
 use gristmill_protocol::order::Funding;
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
@@ -31,6 +34,9 @@ pub(super) const PAGE_ITEMS_MAX: usize = 200;
 const PAGE_ITEMS: usize = 50;
 /// Nodes that an explanation looks at.
 const EXPLAIN_NODES_MAX: usize = 10_000;
+/// Parties of a job that nobody has posted: the contract's rules want them to be there and to differ.
+const SOME_SUBMITTER: Address = Address::repeat_byte(1);
+const SOME_ARBITER: Address = Address::repeat_byte(2);
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -38,6 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get))
         .routes(routes!(cancel))
         .routes(routes!(explain))
+        .routes(routes!(preview))
 }
 
 /// Announces a job whose bounty is about to be locked, or has been.
@@ -208,4 +215,47 @@ async fn explain(
     };
     let policy = app.config.policy(app.scheduler);
     Ok(Json(gristmill_market::explain(&job, &nodes, &policy, app.clock.now())))
+}
+
+/// Which nodes would take a job now, and why others would not, before anything is posted or paid.
+#[utoipa::path(post, path = "/v1/explain", tag = "jobs", request_body = PreviewRequest, responses(
+    (status = 200, body = MatchPreview),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+))]
+async fn preview(
+    State(app): State<App>,
+    body: JsonBody<PreviewRequest>,
+) -> Result<Json<MatchPreview>, Refusal> {
+    let PreviewRequest { spec, bounty, fee, bond, token, deadline } = body.value;
+    spec.validate()?;
+    let (market, now) = (&app.config.market, app.clock.now());
+    let terms = Terms {
+        submitter: SOME_SUBMITTER,
+        scheduler: app.scheduler,
+        arbiter: SOME_ARBITER,
+        token,
+        bounty,
+        fee,
+        bond,
+        dispute_bond: Amount::ZERO,
+        deadline,
+        lease_seconds: market.lease_seconds,
+        grace_seconds: market.grace_seconds,
+        attempt_seconds: market.attempt_seconds,
+        hold_seconds: 0,
+        challenge_window: market.challenge_window,
+        ruling_seconds: market.ruling_seconds,
+        spec_hash: spec.hash(),
+        salt: Default::default(),
+    };
+    terms
+        .validate(now.unix_seconds())
+        .map_err(|error| Refusal::new(ErrorCode::InvalidTerms, error.to_string()))?;
+    let policy = app.config.policy(app.scheduler);
+    // Judged where the nodes are read: thousands of them are no work for a thread that serves connections.
+    let judged = store::read(&app.store, move |rows| {
+        let nodes = rows.nodes(None, EXPLAIN_NODES_MAX)?;
+        Ok(gristmill_market::preview(&terms, &spec, &nodes, &policy, now))
+    });
+    Ok(Json(judged.await??))
 }

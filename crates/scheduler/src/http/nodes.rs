@@ -48,7 +48,7 @@ struct ListParams {
 }
 
 /// Lists nodes by ascending id.
-#[utoipa::path(get, path = "/v1/nodes", operation_id = "list_nodes", tag = "nodes", params(ListParams), responses(
+#[utoipa::path(get, path = "/v1/nodes", tag = "nodes", params(ListParams), responses(
     (status = 200, body = Page<NodeView>),
 ))]
 async fn list(
@@ -65,7 +65,7 @@ async fn list(
 }
 
 /// A node: what it offers, and how it has done.
-#[utoipa::path(get, path = "/v1/nodes/{id}", operation_id = "get_node", tag = "nodes", params(("id" = NodeId, Path)), responses(
+#[utoipa::path(get, path = "/v1/nodes/{id}", tag = "nodes", params(("id" = NodeId, Path)), responses(
     (status = 200, body = NodeView),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]

@@ -25,9 +25,12 @@ use crate::store::memory::MemoryStore;
 use crate::turn::TurnThread;
 
 mod content;
+mod document;
+mod enrollments;
 mod login;
 mod refusals;
 mod streams;
+mod web;
 mod work;
 
 /// The time of [`NOW`].

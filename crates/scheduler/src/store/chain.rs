@@ -230,7 +230,8 @@ pub trait ChainWrites {
     fn extend_window(&mut self, blocks: &[BlockRef], keep: usize) -> Result<(), StoreError>;
     /// Moves the cursor from `from` to `to`; false where somebody else has moved it.
     fn move_cursor(&mut self, from: Option<BlockRef>, to: BlockRef) -> Result<bool, StoreError>;
-    /// A node belongs to its provider for good; nothing but a revocation ever changes that.
+    /// A node belongs to its provider for good; nothing but a revocation ever changes that. It waits for no wallet any more:
+    /// its consent is forgotten.
     fn put_enrollment(&mut self, node: NodeId, provider: Address) -> Result<(), StoreError>;
     fn revoke_enrollment(&mut self, node: NodeId) -> Result<(), StoreError>;
     /// What an event says of an approval; one that is older than what is known changes nothing.

@@ -11,18 +11,20 @@ use gristmill_market::node::{Mode, Node, Standing};
 use gristmill_market::world::WINDOW_MAX;
 use gristmill_market::{Changes, Needs, Policy, Window, World};
 use gristmill_protocol::Address;
-use gristmill_protocol::api::{JobEvent, JobState};
+use gristmill_protocol::api::{JobEvent, JobState, WaitingNode};
 use gristmill_protocol::ids::{AttemptNumber, JobId, NodeId, SpecHash};
 use gristmill_protocol::spec::{JobSpec, Strategy};
 use gristmill_protocol::time::Timestamp;
 
 use super::chain::ReplicaId;
+use super::consents::kept_until;
 use super::{
     ChainWrites, Due, IdempotencyKey, JobQuery, Reads, Session, Store, StoreError, StoredReply,
     TokenHash, Writer, Writes,
 };
 
 mod chain;
+mod consents;
 mod reconcile;
 
 /// The whole database. Clones share it.
@@ -50,6 +52,7 @@ pub(crate) struct MemoryRows {
     nonces: BTreeMap<String, Timestamp>,
     replies: BTreeMap<IdempotencyKey, StoredReply>,
     settings: BTreeMap<String, Vec<u8>>,
+    consents: BTreeMap<NodeId, WaitingNode>,
     /// Oldest first; only the last one can be open.
     stops: Vec<reconcile::StopEntry>,
 }
@@ -327,6 +330,7 @@ impl Writes for MemoryRows {
         drop_expired(&mut self.sessions, limit, |session| session.expires_at <= now);
         drop_expired(&mut self.nonces, limit, |expires_at| *expires_at <= now);
         drop_expired(&mut self.replies, limit, |reply| reply.expires_at <= now);
+        drop_expired(&mut self.consents, limit, |waiting| kept_until(waiting) <= now);
         Ok(())
     }
 

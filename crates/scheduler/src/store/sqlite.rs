@@ -12,6 +12,7 @@ use super::{Reads, Store, StoreError, Writer, Writes};
 
 mod chain;
 mod columns;
+mod consents;
 mod decisions;
 mod reads;
 mod reconcile;
@@ -23,6 +24,7 @@ const MIGRATIONS: &[(u32, &str)] = &[
     (2, include_str!("../../migrations/sqlite/0002_chain.sql")),
     (3, include_str!("../../migrations/sqlite/0003_reconcile.sql")),
     (4, include_str!("../../migrations/sqlite/0004_verification_holder.sql")),
+    (5, include_str!("../../migrations/sqlite/0005_enroll_consents.sql")),
 ];
 
 /// Readers at once; more wait.

@@ -41,6 +41,7 @@ macro_rules! on_every_store {
 }
 
 mod chain;
+mod consents;
 mod reconcile;
 
 on_every_store! {

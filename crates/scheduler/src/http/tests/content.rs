@@ -53,7 +53,7 @@ fn refusal(error: &ClientError) -> (ErrorCode, String) {
 }
 
 /// Sends a request and returns the answer's head and body, byte for byte.
-async fn raw(mill: &Mill, request: &str) -> (String, Vec<u8>) {
+pub(super) async fn raw(mill: &Mill, request: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(mill.url.trim_start_matches("http://")).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

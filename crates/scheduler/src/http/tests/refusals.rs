@@ -243,6 +243,7 @@ fn the_document_describes_every_path_that_the_client_uses() {
         ("get", "/v1/jobs/{id}"),
         ("post", "/v1/jobs/{id}/cancel"),
         ("get", "/v1/jobs/{id}/explain"),
+        ("post", "/v1/explain"),
         ("get", "/v1/jobs/{id}/events"),
         ("get", "/v1/jobs/{id}/logs"),
         ("post", "/v1/jobs/{id}/attempts/{number}/start"),

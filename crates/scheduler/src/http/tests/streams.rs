@@ -7,17 +7,17 @@ use gristmill_protocol::ids::AttemptNumber;
 use super::work::{poll, receipt, report};
 use super::*;
 
-const FIRST: AttemptNumber = AttemptNumber(1);
+pub(super) const FIRST: AttemptNumber = AttemptNumber(1);
 
 /// A job that a node runs: the node's client, and its lease token.
-struct Running {
-    job: JobId,
-    node: Client,
+pub(super) struct Running {
+    pub(super) job: JobId,
+    pub(super) node: Client,
     signer: PrivateKeySigner,
     lease_token: gristmill_protocol::ids::LeaseToken,
 }
 
-async fn running(mill: &Mill) -> Running {
+pub(super) async fn running(mill: &Mill) -> Running {
     let (submitter, signer) = (PrivateKeySigner::random(), PrivateKeySigner::random());
     let node = mill.node(&signer).await;
     let (job, _) = mill.funded_job(&submitter, 1).await;

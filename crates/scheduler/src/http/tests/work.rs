@@ -5,12 +5,13 @@ use std::time::Duration;
 use gristmill_market::Command;
 use gristmill_market::command::{ChainEvent, Fact};
 use gristmill_protocol::api::{
-    AttemptRef, AttemptState, JobState, NodeState, PollRequest, ReleaseRequest, ReportRequest,
-    StartRequest,
+    AttemptRef, AttemptState, JobState, NodeState, PollRequest, PreviewRequest, ReleaseRequest,
+    ReportRequest, StartRequest,
 };
 use gristmill_protocol::client::JobFilter;
 use gristmill_protocol::content::{self, Limits, MemoryStore as Blocks};
 use gristmill_protocol::ids::{AttemptNumber, LeaseToken, ManifestHash};
+use gristmill_protocol::money::Amount;
 use gristmill_protocol::receipt::{Outcome, RECEIPT_VERSION, Receipt};
 use gristmill_protocol::time::Timestamp;
 
@@ -199,6 +200,52 @@ async fn a_node_needs_a_wallet_behind_it_and_its_own_key() {
     let revoke = move |rows: &mut dyn crate::store::Writes| rows.revoke_enrollment(id);
     mill.app.turns.write("revoke", revoke).await.unwrap();
     assert_eq!(code(node.put_offer(id, &offer).await), Some(ErrorCode::Forbidden));
+}
+
+#[tokio::test]
+async fn anybody_may_ask_who_would_take_a_job_and_nothing_comes_of_it() {
+    let mill = Mill::start().await;
+    mill.node(&PrivateKeySigner::random()).await;
+    let client = mill.client();
+    let request = PreviewRequest {
+        spec: samples::spec().spec,
+        bounty: Amount(1050),
+        fee: Amount(50),
+        bond: Amount::ZERO,
+        token: Address::ZERO,
+        deadline: NOW.unix_seconds() + 86_400,
+    };
+    let ask = async |request: &PreviewRequest| client.preview(request).await;
+    let preview = ask(&request).await.unwrap();
+    assert_eq!((preview.nodes_total, preview.nodes_matching), (1, 1));
+    assert_eq!(preview.summary, "1 node would take it now.");
+    assert_eq!(preview.price_floors.median, Some(Amount(1000)));
+    let dear = ask(&PreviewRequest { bounty: Amount(1049), ..request.clone() }).await.unwrap();
+    assert_eq!(dear.nodes_matching, 0);
+    assert!(dear.suggestion.unwrap().contains("at least 1000 instead of 999"));
+    let bonded = ask(&PreviewRequest { bond: Amount(1), ..request.clone() }).await.unwrap();
+    assert_eq!(bonded.removed[0].constraint, "bond", "a bond alone is no reason to refuse");
+    let mut long = request.clone();
+    long.spec.max_run_seconds = 100_000;
+    assert!(ask(&long).await.unwrap().summary.starts_with("It would be refused: "));
+
+    let mut bad_spec = request.clone();
+    bad_spec.spec.max_run_seconds = 0;
+    for (wrong, expected) in [
+        (PreviewRequest { fee: Amount(1051), ..request.clone() }, ErrorCode::InvalidTerms),
+        (PreviewRequest { bounty: Amount::ZERO, ..request.clone() }, ErrorCode::InvalidTerms),
+        (
+            PreviewRequest { deadline: NOW.unix_seconds(), ..request.clone() },
+            ErrorCode::InvalidTerms,
+        ),
+        (PreviewRequest { deadline: u64::MAX, ..request.clone() }, ErrorCode::InvalidTerms),
+        (bad_spec, ErrorCode::InvalidSpec),
+    ] {
+        assert_eq!(code(ask(&wrong).await), Some(expected));
+    }
+    assert_eq!(client.jobs(&Default::default()).await.unwrap().items, [], "nothing was posted");
+    let spec = client.spec(request.spec.hash()).await;
+    assert_eq!(code(spec), Some(ErrorCode::NotFound), "nor kept");
 }
 
 #[tokio::test]

@@ -359,6 +359,7 @@ impl ChainWrites for MemoryRows {
     }
 
     fn put_enrollment(&mut self, node: NodeId, provider: Address) -> Result<(), StoreError> {
+        self.consents.remove(&node);
         self.chain.nodes.entry(node).or_insert(Enrollment { provider, revoked: false });
         Ok(())
     }

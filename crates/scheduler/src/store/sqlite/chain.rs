@@ -466,6 +466,7 @@ impl ChainWrites for SqliteRows<'_> {
             "INSERT INTO chain_nodes (node, provider) VALUES (?1, ?2) ON CONFLICT (node) DO NOTHING",
             params![node.0.as_slice(), provider.as_slice()],
         )?;
+        self.execute("DELETE FROM enroll_consents WHERE node = ?1", params![node.0.as_slice()])?;
         Ok(())
     }
 

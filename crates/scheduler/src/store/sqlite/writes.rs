@@ -85,6 +85,8 @@ impl Writes for SqliteRows<'_> {
                 (SELECT nonce FROM used_nonces WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
             "DELETE FROM replies WHERE (account, key) IN
                 (SELECT account, key FROM replies WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+            "DELETE FROM enroll_consents WHERE node IN
+                (SELECT node FROM enroll_consents WHERE kept_until <= ?1 ORDER BY kept_until LIMIT ?2)",
         ] {
             self.change(sql, params)?;
         }
