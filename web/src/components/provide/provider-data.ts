@@ -1,7 +1,7 @@
 /** What the scheduler knows of a provider: earnings, and nodes that wait for its wallet. */
 
 import { useQuery } from "@tanstack/react-query";
-import { call, type Schemas } from "@/lib/api";
+import { api, body, call, type Schemas } from "@/lib/api";
 
 export type TokenAmount = { token: string; amount: string; jobs: number };
 export type EarnedDay = TokenAmount & { day_ms: number };
@@ -14,14 +14,7 @@ export type ProviderView = {
   days: EarnedDay[];
   waiting: TokenAmount[];
 };
-export type WaitingNode = {
-  node: string;
-  provider: string;
-  expires: number;
-  signature: string;
-  offer: Schemas["Offer"];
-  seen_at_ms: number;
-};
+export type WaitingNode = Schemas["WaitingNode"];
 
 export function useProvider(address: string, days: number) {
   return useQuery({
@@ -39,10 +32,7 @@ export function useWaitingNodes(wanted: { provider: string } | { node: string | 
   const isWanted = "provider" in wanted || wanted.node !== undefined;
   return useQuery({
     queryKey: ["enrollments", wanted],
-    queryFn: async () => {
-      const query = new URLSearchParams(wanted as Record<string, string>);
-      return ((await (await call(`/v1/enrollments?${query}`)).json()) as { items: WaitingNode[] }).items;
-    },
+    queryFn: async () => (await body(api.GET("/v1/enrollments", { params: { query: wanted } }))).items,
     refetchInterval: 2000,
     enabled: isWanted,
   });
