@@ -16,9 +16,11 @@ use crate::spec::{JobSpec, RuntimeKind, Strategy, parse_compute_capability};
 use crate::terms::Terms;
 use crate::time::Timestamp;
 
+mod images;
 mod preview;
 mod web;
 
+pub use images::{IMAGE_PLATFORM, ResolvedImage};
 pub use preview::{MatchPreview, PreviewRequest, PriceFloors};
 pub use web::{WebChain, WebCoin, WebConfig};
 

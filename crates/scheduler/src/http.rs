@@ -22,6 +22,7 @@ pub mod content;
 mod events;
 mod garbage;
 mod idempotency;
+mod images;
 mod info;
 mod jobs;
 mod logs;
@@ -70,6 +71,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(nodes::routes())
         .merge(attempts::routes())
         .merge(content::routes())
+        .merge(images::routes())
         .merge(web::routes())
 }
 
