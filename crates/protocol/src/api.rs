@@ -17,10 +17,12 @@ use crate::terms::Terms;
 use crate::time::Timestamp;
 
 mod enrollment;
+mod images;
 mod preview;
 mod web;
 
 pub use enrollment::{Consent, WAITING_PER_PROVIDER_MAX, WaitingNode};
+pub use images::{IMAGE_PLATFORM, ResolvedImage};
 pub use preview::{MatchPreview, PreviewRequest, PriceFloors};
 pub use web::{WebChain, WebCoin, WebConfig};
 

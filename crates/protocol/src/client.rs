@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use crate::api::{
     AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
     JobView, LogAccepted, Login, LoginRequest, MatchPreview, NodeView, Nonce, Offer, Page,
-    PollReply, PollRequest, PreviewRequest, ReleaseRequest, ReportRequest, SpecStored,
-    StartRequest, WaitingNode, WebConfig,
+    PollReply, PollRequest, PreviewRequest, ReleaseRequest, ReportRequest, ResolvedImage,
+    SpecStored, StartRequest, WaitingNode, WebConfig,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -186,6 +186,12 @@ impl Client {
     /// What nodes would make of a job that is not posted.
     pub async fn preview(&self, request: &PreviewRequest) -> Result<MatchPreview, ClientError> {
         self.json(self.request(Method::POST, "/v1/explain").json(request)).await
+    }
+
+    /// The digest that an image's tag stands for now.
+    pub async fn resolve_image(&self, reference: &str) -> Result<ResolvedImage, ClientError> {
+        let request = self.request(Method::GET, "/v1/images/resolve");
+        self.json(request.query(&[("reference", reference)])).await
     }
 
     pub async fn nodes(&self) -> Result<Page<NodeView>, ClientError> {

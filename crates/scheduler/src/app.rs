@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::content_store::ContentStore;
 use crate::health::Health;
 use crate::http::web::{Web, WebError};
+use crate::images::Images;
 use crate::logs::Logs;
 use crate::rates::RateLimiter;
 use crate::store::{Store, StoreError};
@@ -37,6 +38,7 @@ pub struct Parts {
     pub scheduler: Address,
     pub content: Arc<ContentStore>,
     pub logs: Logs,
+    pub(crate) images: Images,
     /// The web's build, where this scheduler serves one.
     pub(crate) web: Option<Web>,
     pub health: Arc<Health>,
@@ -106,6 +108,7 @@ impl App {
             scheduler,
             content: Arc::new(content),
             logs,
+            images: Images::new(&config.images.insecure_registries),
             web,
             health: Arc::default(),
             stopping: CancellationToken::new(),

@@ -23,6 +23,7 @@ mod enrollments;
 mod events;
 mod garbage;
 mod idempotency;
+mod images;
 mod info;
 mod jobs;
 mod logs;
@@ -72,6 +73,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(enrollments::routes())
         .merge(attempts::routes())
         .merge(content::routes())
+        .merge(images::routes())
         .merge(web::routes())
 }
 

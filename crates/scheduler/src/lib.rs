@@ -12,6 +12,7 @@ pub mod content_store;
 pub mod drivers;
 pub mod health;
 pub mod http;
+pub mod images;
 pub mod logs;
 pub(crate) mod rates;
 pub mod run;
