@@ -17,9 +17,14 @@ use crate::terms::Terms;
 use crate::time::Timestamp;
 
 mod enrollment;
+mod market;
 mod web;
 
 pub use enrollment::{Consent, WAITING_PER_PROVIDER_MAX, WaitingNode};
+pub use market::{
+    MARKET_DAYS, MarketClass, MarketDay, MarketView, PROVIDER_DAYS_MAX, ProviderDay, ProviderView,
+    TokenSum,
+};
 pub use web::{WebChain, WebCoin, WebConfig};
 
 /// Longest time that a poll may wait for work.

@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{
     AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
-    JobView, LogAccepted, Login, LoginRequest, NodeView, Nonce, Offer, Page, PollReply,
-    PollRequest, ReleaseRequest, ReportRequest, SpecStored, StartRequest, WaitingNode, WebConfig,
+    JobView, LogAccepted, Login, LoginRequest, MarketView, NodeView, Nonce, Offer, Page, PollReply,
+    PollRequest, ProviderView, ReleaseRequest, ReportRequest, SpecStored, StartRequest,
+    WaitingNode, WebConfig,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -188,6 +189,16 @@ impl Client {
 
     pub async fn node(&self, id: NodeId) -> Result<NodeView, ClientError> {
         self.json(self.request(Method::GET, &format!("/v1/nodes/{id}"))).await
+    }
+
+    pub async fn market(&self) -> Result<MarketView, ClientError> {
+        self.json(self.request(Method::GET, "/v1/market")).await
+    }
+
+    /// What a provider has earned in so many days, today included.
+    pub async fn provider(&self, address: Address, days: u32) -> Result<ProviderView, ClientError> {
+        let request = self.request(Method::GET, &format!("/v1/providers/{address}"));
+        self.json(request.query(&[("days", days)])).await
     }
 
     /// The nodes that wait to be enrolled by this provider, newest first.

@@ -27,6 +27,7 @@ use crate::turn::TurnThread;
 mod content;
 mod enrollments;
 mod login;
+mod market;
 mod refusals;
 mod streams;
 mod web;
