@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::content_store::ContentStore;
 use crate::health::Health;
+use crate::http::market::MarketCache;
 use crate::http::web::{Web, WebError};
 use crate::images::Images;
 use crate::logs::Logs;
@@ -49,6 +50,7 @@ pub struct Parts {
     pub(crate) rates: RateLimiter,
     pub(crate) polls: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) market_view: MarketCache,
 }
 
 impl Deref for App {
@@ -116,6 +118,7 @@ impl App {
             rates: RateLimiter::new(&config.limits),
             polls: Semaphore::new(config.limits.polls_max),
             streams: Arc::new(Semaphore::new(config.limits.streams_max)),
+            market_view: MarketCache::default(),
             config,
         }));
         Ok((app, thread))

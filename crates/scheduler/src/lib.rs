@@ -18,6 +18,7 @@ pub(crate) mod rates;
 pub mod run;
 #[cfg(test)]
 mod samples;
+mod statistics;
 pub mod store;
 pub mod telemetry;
 pub mod turn;
