@@ -14,7 +14,7 @@ use crate::api::{
     AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
     JobView, LogAccepted, Login, LoginRequest, MatchPreview, NodeView, Nonce, Offer, Page,
     PollReply, PollRequest, PreviewRequest, ReleaseRequest, ReportRequest, SpecStored,
-    StartRequest, WaitingNode,
+    StartRequest, WaitingNode, WebConfig,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -164,6 +164,11 @@ impl Client {
 
     pub async fn info(&self) -> Result<Info, ClientError> {
         self.json(self.request(Method::GET, "/v1/info")).await
+    }
+
+    /// What the scheduler tells the web of its chain.
+    pub async fn web_config(&self) -> Result<WebConfig, ClientError> {
+        self.json(self.request(Method::GET, "/config.json")).await
     }
 
     pub async fn job(&self, id: JobId) -> Result<JobView, ClientError> {
