@@ -9,19 +9,22 @@ import { Money, useCoin } from "@/components/money";
 import { ButtonLink } from "@/components/ui/button";
 import { shortId } from "@/components/ui/copy";
 import { Empty, ErrorState, Skeleton } from "@/components/ui/empty";
+import { Notice } from "@/components/ui/notice";
 import { Card, Facts, Page, Stat } from "@/components/ui/page";
 import { useNow } from "@/components/ui/time";
 import { WalletGate } from "@/components/wallet/wallet-gate";
 import { useI18n, useMessages } from "@/lib/i18n";
 import { NATIVE } from "@/lib/money";
 import { dashboardMessages } from "./dashboard-messages";
-import { earnedIn, earningsByDay, totalOf } from "./earnings";
+import { DAY_MS, earnedIn, earningsByDay, totalOf } from "./earnings";
 import { MyNodes } from "./my-nodes";
 import { PayoutAmount, PayoutReason } from "./payout";
 import { type ProviderView, useProvider } from "./provider-data";
 import { Stake, Withdrawable } from "./stake";
 
-const DAYS = 30;
+/** As far back as the scheduler tells. */
+const DAYS = 365;
+const CHART_DAYS = 30;
 
 export function Dashboard() {
   const m = useMessages(dashboardMessages);
@@ -37,13 +40,24 @@ function Mine({ provider }: { provider: Address }) {
   const view = useProvider(provider, DAYS);
   return (
     <div className="flex flex-col gap-4">
-      {view.data ? (
-        <Earned view={view.data} provider={provider} />
-      ) : view.isError ? (
-        <ErrorState error={view.error} onRetry={() => view.refetch()} />
-      ) : (
-        <LoadingEarned />
-      )}
+      {view.data ? <Sums view={view.data} /> : view.isPending && <LoadingSums />}
+      <div className="grid items-start gap-4 lg:grid-cols-3">
+        <div className="min-w-0 lg:col-span-2">
+          {view.data ? (
+            <EarningsChart view={view.data} />
+          ) : view.isError ? (
+            <ErrorState error={view.error} onRetry={() => view.refetch()} />
+          ) : (
+            <ChartSkeleton />
+          )}
+        </div>
+        {/* Read from the chain: the way to one's money does not depend on the scheduler. */}
+        <div className="flex min-w-0 flex-col gap-4">
+          <Withdrawable provider={provider} />
+          {view.data && <OtherTokens view={view.data} />}
+        </div>
+      </div>
+      {view.data?.truncated && <Notice tone="info">{m("truncated")}</Notice>}
       <MyNodes provider={provider} />
       <Card title={m("jobs")} flush>
         <RecentJobs
@@ -70,82 +84,72 @@ function Mine({ provider }: { provider: Address }) {
   );
 }
 
-function Earned({ view, provider }: { view: ProviderView; provider: Address }) {
+function Sums({ view }: { view: ProviderView }) {
+  const m = useMessages(dashboardMessages);
+  const now = useNow(60_000);
+  const earned = (days: number) => <Money amount={earnedIn(view, NATIVE, days, now)} />;
+  const jobs = view.earned.find(({ token }) => token === NATIVE)?.jobs ?? 0;
+  return (
+    <div className="grid grid-cols-2 gap-3 lg:grid-cols-5">
+      <Stat label={m("today")} value={earned(1)} note={m("byUtc")} />
+      <Stat label={m("week")} value={earned(7)} />
+      <Stat label={m("month")} value={earned(30)} />
+      <Stat
+        label={m("year")}
+        value={<Money amount={totalOf(view.earned, NATIVE)} />}
+        note={m("jobsCount", { jobs })}
+      />
+      <Stat
+        label={m("waiting")}
+        value={<Money amount={totalOf(view.waiting, NATIVE)} />}
+        note={m("waitingNote")}
+      />
+    </div>
+  );
+}
+
+function EarningsChart({ view }: { view: ProviderView }) {
   const m = useMessages(dashboardMessages);
   const { language } = useI18n();
   const { symbol, decimals } = useCoin();
   const now = useNow(60_000);
-  const day = now ? Math.floor(now / 86_400_000) : undefined;
+  const today = now ? Math.floor(now / DAY_MS) * DAY_MS : undefined;
   const chart = useMemo(() => {
-    if (day === undefined) return undefined;
-    const options = { days: DAYS, now: day * 86_400_000, decimals, label: m("earned") };
+    if (today === undefined) return undefined;
+    const options = { days: CHART_DAYS, now: today, decimals, label: m("earned") };
     return earningsByDay(view, NATIVE, options);
-  }, [view, day, decimals, m]);
+  }, [view, today, decimals, m]);
   const format = useMemo(() => {
     const number = new Intl.NumberFormat(language, { maximumFractionDigits: 6 });
     return (value: number) => number.format(value);
   }, [language]);
-  const earned = (days: number) => <Money amount={earnedIn(view, NATIVE, days, now)} />;
-  const jobs = view.earned.find(({ token }) => token === NATIVE)?.jobs ?? 0;
+  if (!chart) return <ChartSkeleton />;
+  const title = m("chart", { symbol });
+  return <Chart title={title} days={chart.days} series={chart.series} shape="bars" format={format} />;
+}
+
+function OtherTokens({ view }: { view: ProviderView }) {
+  const m = useMessages(dashboardMessages);
   const others = view.earned.filter(({ token }) => token !== NATIVE);
+  if (others.length === 0) return null;
   return (
-    <>
-      <div className="grid grid-cols-2 gap-3 lg:grid-cols-5">
-        <Stat label={m("today")} value={earned(1)} note={m("byUtc")} />
-        <Stat label={m("week")} value={earned(7)} />
-        <Stat label={m("month")} value={earned(30)} />
-        <Stat
-          label={m("total")}
-          value={<Money amount={totalOf(view.earned, NATIVE)} />}
-          note={m("jobsCount", { jobs })}
-        />
-        <Stat
-          label={m("waiting")}
-          value={<Money amount={totalOf(view.waiting, NATIVE)} />}
-          note={m("waitingNote")}
-        />
-      </div>
-      <div className="grid gap-4 lg:grid-cols-3">
-        <div className="min-w-0 lg:col-span-2">
-          {chart ? (
-            <Chart
-              title={m("chart", { symbol })}
-              days={chart.days}
-              series={chart.series}
-              shape="bars"
-              format={format}
-            />
-          ) : (
-            <ChartSkeleton />
-          )}
-        </div>
-        <div className="flex min-w-0 flex-col gap-4">
-          <Withdrawable provider={provider} />
-          {others.length > 0 && (
-            <Card title={m("otherTokens")}>
-              <Facts
-                items={others.map(({ token, amount, jobs: count }) => [
-                  shortId(token),
-                  `${amount} (${m("jobsCount", { jobs: count })})`,
-                ])}
-              />
-            </Card>
-          )}
-        </div>
-      </div>
-    </>
+    <Card title={m("otherTokens")}>
+      <Facts
+        items={others.map(({ token, amount, jobs }) => [
+          shortId(token),
+          `${amount} (${m("jobsCount", { jobs })})`,
+        ])}
+      />
+    </Card>
   );
 }
 
-function LoadingEarned() {
+function LoadingSums() {
   return (
-    <>
-      <div className="grid grid-cols-2 gap-3 lg:grid-cols-5">
-        {["today", "week", "month", "total", "waiting"].map((key) => (
-          <Skeleton key={key} className="h-[100px] w-full" />
-        ))}
-      </div>
-      <ChartSkeleton />
-    </>
+    <div className="grid grid-cols-2 gap-3 lg:grid-cols-5">
+      {["today", "week", "month", "year", "waiting"].map((key) => (
+        <Skeleton key={key} className="h-[100px] w-full" />
+      ))}
+    </div>
   );
 }

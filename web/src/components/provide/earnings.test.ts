@@ -13,6 +13,7 @@ const view: ProviderView = {
   nodes: 1,
   jobs_settled: 4,
   jobs_failed: 0,
+  truncated: false,
   earned: [{ token: COIN, amount: "100000000000000000000000001", jobs: 4 }],
   waiting: [],
   days: [

@@ -4,7 +4,7 @@ import type { Series } from "@/components/chart/series";
 import { plotted } from "@/components/market/market-data";
 import type { ProviderView } from "./provider-data";
 
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
 /** What was earned in one token on the last `days` days, the day of `now` among them. Days are those of UTC. */
 export function earnedIn(view: ProviderView, token: string, days: number, now: number): bigint {

@@ -10,6 +10,7 @@ export type ProviderView = {
   nodes: number;
   jobs_settled: number;
   jobs_failed: number;
+  truncated: boolean;
   earned: TokenAmount[];
   days: EarnedDay[];
   waiting: TokenAmount[];
