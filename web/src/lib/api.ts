@@ -22,6 +22,11 @@ export function setBearer(token: string | undefined): void {
   bearer = token;
 }
 
+/** The header that carries the session, for requests that neither `api` nor `call` can make. */
+export function authorization(): string | undefined {
+  return bearer && `Bearer ${bearer}`;
+}
+
 /** Why the scheduler did not do what it was asked, or that it could not be reached. */
 export class ApiError extends Error {
   constructor(

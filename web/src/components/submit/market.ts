@@ -1,0 +1,111 @@
+"use client";
+/** What the market says about a draft: nodes that match, hardware that is there, prices, and images by digest. */
+
+import { useQuery } from "@tanstack/react-query";
+import { api, body, call, type JobSpec, type NodeView } from "@/lib/api";
+
+/** The answer of `POST /v1/explain`. */
+export type MatchPreview = {
+  nodes_total: number;
+  nodes_matching: number;
+  summary: string;
+  removed: { constraint: string; nodes: number }[];
+  suggestion?: string | null;
+  price_floors: { min?: string | null; median?: string | null; max?: string | null };
+};
+
+export type PreviewRequest = {
+  spec: JobSpec;
+  bounty: string;
+  fee: string;
+  bond: string;
+  token: string;
+  deadline: number;
+};
+
+/** Which nodes would take this job. A newer question ends an older one that is still under way. */
+export function useMatchPreview(request: PreviewRequest | undefined) {
+  return useQuery({
+    queryKey: ["explain", request],
+    queryFn: async ({ signal }) => {
+      const answer = await call("/v1/explain", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(request),
+        signal,
+      });
+      return (await answer.json()) as MatchPreview;
+    },
+    enabled: request !== undefined,
+    refetchInterval: 10_000,
+    placeholderData: (before) => before,
+  });
+}
+
+export function useNodes() {
+  return useQuery({
+    queryKey: ["nodes"],
+    queryFn: async () => (await body(api.GET("/v1/nodes", { params: { query: { limit: 200 } } }))).items,
+    refetchInterval: 10_000,
+  });
+}
+
+/** GPUs that are there, what is idle of them, and the least that their nodes ask for. */
+export type Supply = { total: number; idle: number; floor: bigint | undefined };
+export type GpuClass = Supply & { model: string; vramBytes: number };
+
+export function supplyOf(
+  nodes: readonly NodeView[],
+  fits: (gpu: NodeView["offer"]["gpus"]) => number,
+): Supply {
+  const supply: Supply = { total: 0, idle: 0, floor: undefined };
+  for (const { offer, state } of nodes) {
+    const count = state === "offline" || state === "draining" ? 0 : fits(offer.gpus);
+    if (count === 0) continue;
+    supply.total += count;
+    if (state === "idle") supply.idle += count;
+    const floor = BigInt(offer.price_floor);
+    if (supply.floor === undefined || floor < supply.floor) supply.floor = floor;
+  }
+  return supply;
+}
+
+export function gpuClasses(nodes: readonly NodeView[]): GpuClass[] {
+  const kinds = new Map<string, { model: string; vramBytes: number }>();
+  for (const { offer } of nodes) {
+    for (const { model, vram_bytes } of offer.gpus ?? []) {
+      kinds.set(`${model} ${vram_bytes}`, { model, vramBytes: vram_bytes });
+    }
+  }
+  return [...kinds.values()]
+    .map(({ model, vramBytes }) => ({
+      model,
+      vramBytes,
+      ...supplyOf(
+        nodes,
+        (gpus) => gpus?.filter((gpu) => gpu.model === model && gpu.vram_bytes === vramBytes).length ?? 0,
+      ),
+    }))
+    .sort((a, b) => a.vramBytes - b.vramBytes || a.model.localeCompare(b.model));
+}
+
+/** The answer of `GET /v1/images/resolve`. */
+export type ResolvedImage = { image: string; platform: string };
+
+export async function resolveImage(reference: string): Promise<ResolvedImage> {
+  const answer = await call(`/v1/images/resolve?reference=${encodeURIComponent(reference)}`);
+  return (await answer.json()) as ResolvedImage;
+}
+
+/** What is read here of the answer of `GET /v1/market`. */
+export type MarketView = { classes: { model: string; vram_bytes: number; paid_median?: string | null }[] };
+
+/** Prices that were paid. A scheduler without them only leaves them out. */
+export function useMarket() {
+  return useQuery({
+    queryKey: ["market"],
+    queryFn: async () => (await (await call("/v1/market")).json()) as MarketView,
+    staleTime: 60_000,
+    retry: false,
+  });
+}
