@@ -104,11 +104,14 @@ export function guest(steps) {
     ...section(2, vector(imports)),
     ...section(3, vector([[3]])),
     ...section(5, vector([[0, ...size(MEMORY_PAGES)]])),
-    ...section(7, vector([[...bytes("_start"), 0, 3], [...bytes("memory"), 2, 0]])),
-    ...section(10, vector([[...size(body.length), ...body]])),
     ...section(
-      11,
-      vector(memory.map(({ at, data }) => [0, ...i32(at), 0x0b, ...vector([...data])])),
+      7,
+      vector([
+        [...bytes("_start"), 0, 3],
+        [...bytes("memory"), 2, 0],
+      ]),
     ),
+    ...section(10, vector([[...size(body.length), ...body]])),
+    ...section(11, vector(memory.map(({ at, data }) => [0, ...i32(at), 0x0b, ...vector([...data])]))),
   ]);
 }
