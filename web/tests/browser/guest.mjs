@@ -37,7 +37,7 @@ const [FD_WRITE, PATH_OPEN, PROC_EXIT] = [0, 1, 2];
 /** Where the opened file and the count of written bytes are put. */
 const SCRATCH = 16;
 const MEMORY_PAGES = 64;
-/** Turns of an empty loop, which take about a second. */
+/** Turns of an empty loop, which take about a second; more do not fit a counter of 32 bits. */
 const TURNS = 500_000_000;
 
 /**
@@ -70,7 +70,7 @@ export function guest(steps) {
   ];
   const code = steps.flatMap((step) => {
     if ("print" in step) return repeat(step.times ?? 1, write(i32(1), text(step.print).vector));
-    if ("spin" in step) return repeat(Math.max(1, Math.round(step.spin * TURNS)), []);
+    if ("spin" in step) return Array(step.spin).fill(repeat(TURNS, [])).flat();
     if ("forever" in step) return [0x03, 0x40, 0x0c, 0, 0x0b];
     if ("exit" in step) return [...i32(step.exit), ...call(PROC_EXIT)];
     const name = text(step.file);
