@@ -210,6 +210,7 @@ const en = {
 
   "review.title": "Lock {amount}?",
   "review.text": "This is one transaction. Read it once more: it cannot be changed afterwards.",
+  "review.twin": "You have paid for this same job already. This locks a second bounty.",
   "review.bounty": "Bounty",
   "review.fee": "Fee in it",
   "review.gas": "Gas, about",
@@ -454,6 +455,7 @@ const vi: Record<SubmitKey, string> = {
 
   "review.title": "Khóa {amount}?",
   "review.text": "Đây là một giao dịch. Hãy đọc lại: sau đó không đổi được nữa.",
+  "review.twin": "Bạn đã trả cho chính việc này rồi. Lần này khóa thêm một khoản thưởng nữa.",
   "review.bounty": "Tiền thưởng",
   "review.fee": "Phí trong đó",
   "review.gas": "Gas, khoảng",

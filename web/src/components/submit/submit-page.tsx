@@ -163,6 +163,7 @@ export function SubmitPage() {
         <ReviewDialog
           submission={funding.submission}
           quote={funding.quote}
+          twin={funding.twin}
           onConfirm={() => void confirm(funding.submission)}
           onBack={close}
         />
