@@ -33,6 +33,13 @@ pub struct Chain {
     sending: Mutex<()>,
 }
 
+/// What the contract says of a node, for good but for the revocation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Enrollment {
+    pub provider: Address,
+    pub revoked: bool,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
     #[error("`{0}` is not an RPC endpoint: write http://host:port or https://host")]
@@ -128,10 +135,17 @@ impl Chain {
         })
     }
 
+    /// The wallet that enrolled a node, if any did.
+    pub async fn enrollment(&self, node: NodeId) -> Result<Option<Enrollment>, ChainError> {
+        let answer = self.market.node(node.0).call().await.map_err(unreachable)?;
+        let enrollment = Enrollment { provider: answer.provider, revoked: answer.revoked };
+        Ok((!answer.provider.is_zero()).then_some(enrollment))
+    }
+
     /// The provider whose wallet enrolled this node, if any did and has not revoked it.
     pub async fn provider_of(&self, node: NodeId) -> Result<Option<Address>, ChainError> {
-        let answer = self.market.node(node.0).call().await.map_err(unreachable)?;
-        Ok((!answer.provider.is_zero() && !answer.revoked).then_some(answer.provider))
+        let enrollment = self.enrollment(node).await?;
+        Ok(enrollment.filter(|known| !known.revoked).map(|known| known.provider))
     }
 
     pub async fn is_approved(

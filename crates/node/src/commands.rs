@@ -4,6 +4,7 @@
 
 mod doctor;
 mod init;
+mod join;
 mod ways_out;
 
 use std::path::{Path, PathBuf};
@@ -22,18 +23,22 @@ use crate::journal::Journal;
 use crate::key::NodeKey;
 use crate::runtime::wasm::worker;
 use crate::state_dir::StateDir;
+use join::Joined;
 
 /// How long an enrolment message may be used.
 const ENROLL_SECONDS: u64 = 3600;
 
 /// Earn with this machine: take jobs from a scheduler, run them in a cage, and be paid by the contract.
 ///
-/// The password of the node's key is read from GRISTMILL_NODE_KEYSTORE_PASSWORD.
+/// The password of the node's key is read from GRISTMILL_NODE_KEYSTORE_PASSWORD, or else from the file beside the key that
+/// `join` makes where nobody gives one.
 #[derive(Parser)]
 #[command(
     name = "gristmill-node",
     version,
     after_help = "Examples:
+  gristmill-node join --scheduler https://scheduler.example.org --provider 0xYourWallet
+Or step by step:
   gristmill-node init --scheduler https://scheduler.example.org --rpc https://rpc.example.org
   gristmill-node enroll-message --provider 0xYourWallet > enroll.json
   gristmill node enroll --message enroll.json --approve-scheduler 0xTheScheduler
@@ -55,6 +60,8 @@ enum Command {
     Run,
     /// Make the node's key and its configuration.
     Init(init::InitArgs),
+    /// Everything from nothing to work, in one command: make what is missing, ask your wallet to enroll the node, and run.
+    Join(join::JoinArgs),
     /// Print the node's signed wish to belong to a wallet, for `gristmill node enroll`.
     EnrollMessage {
         /// The wallet that is to be paid.
@@ -103,6 +110,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
                 crate::driver::run(config, key).await?;
             }
             Command::Init(args) => init::init(&cli.config, &args).await?,
+            Command::Join(args) => match join::join(&cli.config, &args).await? {
+                Joined::Enrolled(config, key) => crate::driver::run(*config, key).await?,
+                Joined::Stopped => {}
+            },
             Command::EnrollMessage { provider } => enroll_message(&cli.config, provider).await?,
             Command::Doctor { json } => return doctor::doctor(&cli.config, json).await,
             Command::Attempts { json } => attempts(&cli.config, json)?,
@@ -117,7 +128,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 
 fn open(config: &Path) -> Result<(Config, NodeKey)> {
     let config = Config::read(config)?;
-    let key = NodeKey::open(&config.key.keystore, &NodeKey::password()?)?;
+    let key = NodeKey::open(&config.key.keystore, &NodeKey::password(&config.key.keystore)?)?;
     Ok((config, key))
 }
 

@@ -142,7 +142,8 @@ impl Config {
         Self::parse(&text, &name, base)
     }
 
-    fn parse(text: &str, name: &str, base: &Path) -> Result<Self, ConfigError> {
+    /// As [`Self::read`], from `text`; `name` is what errors call it, and relative paths start at `base`.
+    pub fn parse(text: &str, name: &str, base: &Path) -> Result<Self, ConfigError> {
         let malformed =
             |error| ConfigError::Malformed { path: name.to_owned(), error: Box::new(error) };
         let mut merged: toml::Table = DEFAULT.parse().map_err(malformed)?;

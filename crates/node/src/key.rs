@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use alloy::signers::SignerSync;
-use alloy::signers::k256::elliptic_curve::rand_core::OsRng;
+use alloy::signers::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 use alloy::signers::local::PrivateKeySigner;
 use gristmill_protocol::ids::NodeId;
 use gristmill_protocol::signing::{CompactSignature, Domain, Message};
@@ -26,8 +26,33 @@ pub enum KeyError {
     Exists(PathBuf),
     #[error("cannot open the key {path}: {error}; is {PASSWORD_VARIABLE} right?")]
     Locked { path: PathBuf, error: String },
+    #[error("cannot read the password of the node's key from {path}: {error}")]
+    PasswordUnreadable { path: PathBuf, error: String },
     #[error("cannot write the key to {path}: {error}")]
     Unwritable { path: PathBuf, error: String },
+}
+
+/// The password that the environment gives, if it does.
+#[must_use]
+pub fn password_from_environment() -> Option<String> {
+    std::env::var(PASSWORD_VARIABLE).ok().filter(|text| !text.is_empty())
+}
+
+/// Where the password of a keystore lies if it was not given by anybody: beside it.
+#[must_use]
+pub fn password_path(keystore: &Path) -> PathBuf {
+    keystore.with_extension("password")
+}
+
+/// The first line of a file.
+pub fn read_password(path: &Path) -> Result<String, KeyError> {
+    let unreadable = |error: String| KeyError::PasswordUnreadable { path: path.to_owned(), error };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(unreadable("its first line is empty".into()));
+    }
+    Ok(line.to_owned())
 }
 
 impl NodeKey {
@@ -60,12 +85,21 @@ impl NodeKey {
         Ok(Self { signer })
     }
 
-    /// The password from the environment, the only place that it may come from.
-    pub fn password() -> Result<String, KeyError> {
-        std::env::var(PASSWORD_VARIABLE)
-            .ok()
-            .filter(|text| !text.is_empty())
-            .ok_or(KeyError::NoPassword)
+    /// The password of a keystore: from the environment, or else from the file beside it that `join` may have made.
+    pub fn password(keystore: &Path) -> Result<String, KeyError> {
+        if let Some(password) = password_from_environment() {
+            return Ok(password);
+        }
+        let beside = password_path(keystore);
+        if beside.exists() { read_password(&beside) } else { Err(KeyError::NoPassword) }
+    }
+
+    /// A password that nobody can guess, for a key that nobody is to type one for.
+    #[must_use]
+    pub fn random_password() -> String {
+        let mut bytes = [0; 32];
+        OsRng.fill_bytes(&mut bytes);
+        hex::encode(bytes)
     }
 
     /// The node's name.

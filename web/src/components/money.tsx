@@ -1,8 +1,7 @@
 "use client";
 /** Amounts with their coin. */
 
-import { COIN_DECIMALS, exactAmount, shortAmount } from "@/lib/money";
-import { NATIVE } from "@/lib/terms";
+import { COIN_DECIMALS, exactAmount, NATIVE, shortAmount } from "@/lib/money";
 import { useConfig } from "./deployment";
 import { shortId } from "./ui/copy";
 

@@ -158,6 +158,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Which nodes would take a job now, and why others would not, before anything is posted or paid. */
+        post: operations["jobs_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/info": {
         parameters: {
             query?: never;
@@ -878,6 +895,20 @@ export interface components {
          * @example 0x2f8e1c3b5d7a9f0e1c3b5d7a9f0e2f8e1c3b5d7a9f0e1c3b5d7a9f0e2f8e1c3b
          */
         ManifestHash: string;
+        /** @description Who would take the job now, and why others would not. */
+        MatchPreview: {
+            /** Format: int32 */
+            nodes_matching: number;
+            /** Format: int32 */
+            nodes_total: number;
+            price_floors: components["schemas"]["PriceFloors"];
+            /** @description For each constraint, how many nodes it alone or with others removes, in the order in which they are tried. */
+            removed: components["schemas"]["ConstraintRemoval"][];
+            /** @description The smallest change that would match a node, where none matches. */
+            suggestion?: string | null;
+            /** @description The answer in one sentence. Where the terms alone forbid the job, it says so, whatever nodes there are. */
+            summary: string;
+        };
         /** @description What the program may reach. */
         Network: {
             /** @enum {string} */
@@ -1068,6 +1099,31 @@ export interface components {
              * @description How long the scheduler may wait for work, in milliseconds, at most 60,000.
              */
             wait_ms: number;
+        };
+        /** @description A job that somebody thinks of posting. */
+        PreviewRequest: {
+            /** @description Locked from the provider's stake while it holds the job. */
+            bond?: components["schemas"]["Amount"];
+            /** @description Fee included. */
+            bounty: components["schemas"]["Amount"];
+            /**
+             * Format: int64
+             * @description Unix seconds.
+             */
+            deadline: number;
+            fee: components["schemas"]["Amount"];
+            spec: components["schemas"]["JobSpec"];
+            /** @description The ERC-20 token; the zero address stands for the native coin. */
+            token?: string;
+        };
+        /**
+         * @description What the nodes want that would take the job at some price: the least that it must pay the provider, its fee taken off.
+         *     All absent where there is no such node.
+         */
+        PriceFloors: {
+            max?: components["schemas"]["Amount"] | null;
+            median?: components["schemas"]["Amount"] | null;
+            min?: components["schemas"]["Amount"] | null;
         };
         /** @description An RFC 9457 problem document, `application/problem+json`. */
         Problem: {
@@ -1608,6 +1664,37 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MatchPreview"];
                 };
             };
             422: {

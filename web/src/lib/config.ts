@@ -21,6 +21,15 @@ export function lastConfig(): WebConfig | undefined {
   }
 }
 
+/** Keeps a configuration for when the server is not there. */
+export function rememberConfig(config: WebConfig): void {
+  try {
+    localStorage.setItem(LAST_CONFIG, JSON.stringify(config));
+  } catch {
+    // A browser without storage only loses the fallback.
+  }
+}
+
 /** An RPC endpoint that the person has set instead of the server's. */
 export function ownRpc(chainId: number): string | undefined {
   try {
@@ -42,11 +51,7 @@ export async function loadConfig(): Promise<{ config: WebConfig; fresh: boolean 
     const answer = await fetch(`${API_URL}/config.json`, { signal: AbortSignal.timeout(8000) });
     if (!answer.ok) throw new Error(`config.json: HTTP ${answer.status}`);
     const config = (await answer.json()) as WebConfig;
-    try {
-      localStorage.setItem(LAST_CONFIG, JSON.stringify(config));
-    } catch {
-      // A browser without storage only loses the fallback.
-    }
+    rememberConfig(config);
     return { config, fresh: true };
   } catch (error) {
     const config = lastConfig();

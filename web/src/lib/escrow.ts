@@ -59,46 +59,79 @@ export async function marketBalance(client: ChainClient, owner: Address, token: 
   return readContract(client, "balance", [owner, token]);
 }
 
-const OPENED = jobMarketAbi.find((entry) => entry.type === "event" && entry.name === "Opened");
-/** Blocks of one request for logs; public endpoints refuse more. */
+type EventName = Extract<(typeof jobMarketAbi)[number], { type: "event" }>["name"];
+/** Blocks of one request for logs. Public endpoints refuse more; where one refuses even this, the range is halved. */
 const LOG_BLOCKS = 5000n;
+const LOG_BLOCKS_MIN = 10n;
+
+type ScannedLog = { args: Record<string, unknown>; blockNumber: bigint; transactionHash: Hex };
+
+/**
+ * The contract's events of one kind, in ranges of blocks, oldest first or newest first. A consumer that has what it
+ * looks for breaks off. `share` is the part of all blocks that was looked at.
+ */
+export async function* scanLogs(
+  client: ChainClient,
+  name: EventName,
+  args: Record<string, unknown>,
+  newestFirst = false,
+): AsyncGenerator<{ logs: ScannedLog[]; share: number }> {
+  const event = jobMarketAbi.find((entry) => entry.type === "event" && entry.name === name);
+  const first = BigInt(client.deployment.from_block);
+  const head = await client.blockNumber();
+  const total = head - first + 1n;
+  let size = LOG_BLOCKS;
+  let done = 0n;
+  while (done < total) {
+    const blocks = size < total - done ? size : total - done;
+    const from = newestFirst ? head - done - blocks + 1n : first + done;
+    let logs: ScannedLog[];
+    try {
+      logs = (await getLogs(client.wagmi.getClient({ chainId: client.chainId }), {
+        address: client.deployment.contract,
+        event: event as never,
+        args: args as never,
+        fromBlock: from,
+        toBlock: from + blocks - 1n,
+      })) as never;
+    } catch (error) {
+      if (explainChainError(error).kind === "unreachable" || size <= LOG_BLOCKS_MIN) throw error;
+      size /= 2n;
+      continue;
+    }
+    done += blocks;
+    yield { logs: newestFirst ? logs.reverse() : logs, share: Number(done) / Number(total) };
+  }
+}
 
 export type OpenedJob = { id: Hex; terms: Terms; block: bigint; tx: Hex };
 
 /**
- * The jobs that the chain says were opened, by submitter or by id, newest last. The terms are checked against the id,
+ * The jobs that the chain says were opened, by submitter or by ids, newest last. The terms are checked against the id,
  * so an endpoint cannot make up a job. `onProgress` is told the share of blocks that were looked at.
  */
 export async function openedJobs(
   client: ChainClient,
-  wanted: { submitter?: Address; id?: Hex },
+  wanted: { submitter?: Address; id?: Hex | readonly Hex[] },
   onProgress: (share: number) => void = () => {},
 ): Promise<OpenedJob[]> {
-  const from = BigInt(client.deployment.from_block);
-  const head = await client.blockNumber();
   const domain = { chainId: client.chainId, contract: client.deployment.contract };
   const found: OpenedJob[] = [];
-  for (let start = from; start <= head; start += LOG_BLOCKS) {
-    const end = start + LOG_BLOCKS - 1n < head ? start + LOG_BLOCKS - 1n : head;
-    const logs = await getLogs(client.wagmi.getClient({ chainId: client.chainId }), {
-      address: client.deployment.contract,
-      event: OPENED as never,
-      args: { jobId: wanted.id, submitter: wanted.submitter } as never,
-      fromBlock: start,
-      toBlock: end,
-    });
-    for (const log of logs as unknown as OpenedLog[]) {
-      const { terms } = log.args;
+  for await (const { logs, share } of scanLogs(client, "Opened", {
+    jobId: wanted.id,
+    submitter: wanted.submitter,
+  })) {
+    for (const log of logs) {
+      const { jobId: id, terms } = log.args as { jobId: Hex; terms: Terms };
       const isWanted = !wanted.submitter || isAddressEqual(terms.submitter, wanted.submitter);
-      if (isWanted && jobId(domain, terms) === log.args.jobId) {
-        found.push({ id: log.args.jobId, terms, block: log.blockNumber, tx: log.transactionHash });
+      if (isWanted && jobId(domain, terms) === id) {
+        found.push({ id, terms, block: log.blockNumber, tx: log.transactionHash });
       }
     }
-    onProgress(head === from ? 1 : Number(end - from) / Number(head - from));
+    onProgress(share);
   }
   return found;
 }
-type OpenedLog = { args: { jobId: Hex; terms: Terms }; blockNumber: bigint; transactionHash: Hex };
 
 /** How far a transaction has come. Before `wallet` nothing can have been sent; after it, something may have been. */
 export type Progress =

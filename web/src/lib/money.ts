@@ -2,6 +2,9 @@
 
 export const COIN_DECIMALS = 18;
 
+/** The native coin where a token is named. */
+export const NATIVE = "0x0000000000000000000000000000000000000000";
+
 /** Reads `1.25` as an amount; says nothing for what is no amount. */
 export function parseAmount(text: string, decimals = COIN_DECIMALS): bigint | undefined {
   const match = /^(\d{1,30})(?:\.(\d*))?$/.exec(text.trim());

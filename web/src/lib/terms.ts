@@ -1,6 +1,6 @@
 /** The terms of a job: its id, and the messages that nodes and submitters sign (EIP-712). */
 
-import { type Address, type Hex, hashTypedData, recoverTypedDataAddress, zeroAddress } from "viem";
+import { type Address, type Hex, hashTypedData, recoverTypedDataAddress } from "viem";
 import type { Schemas } from "./api";
 
 /** The terms as the contract takes them. On the wire (`Schemas["Terms"]`) amounts are strings and names have underscores. */
@@ -27,7 +27,7 @@ export type Terms = {
 export type WireTerms = Schemas["Terms"];
 export type Domain = { chainId: number; contract: Address };
 
-export const NATIVE = zeroAddress;
+export { NATIVE } from "./money";
 
 const TERMS_TYPE = [
   { name: "submitter", type: "address" },

@@ -99,8 +99,8 @@ async fn examine(path: &Path) -> Findings {
             findings.bad(Verdict::Fail, "state", error, "choose a state_dir that can be written")
         }
     }
-    let key =
-        NodeKey::password().and_then(|password| NodeKey::open(&config.key.keystore, &password));
+    let key = NodeKey::password(&config.key.keystore)
+        .and_then(|password| NodeKey::open(&config.key.keystore, &password));
     let key = match key {
         Ok(key) => key,
         Err(error) => {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use gristmill_protocol::Address;
 use gristmill_protocol::client::Client;
 use gristmill_protocol::deployment::Deployment;
 
 use crate::config::{Config, DEFAULT};
-use crate::key::NodeKey;
+use crate::key::{KeyError, NodeKey, password_from_environment};
 
 #[derive(Args)]
 pub(super) struct InitArgs {
@@ -29,7 +30,7 @@ pub(super) async fn init(path: &Path, args: &InitArgs) -> Result<()> {
         "there is a configuration at {} already; it is never overwritten",
         path.display()
     );
-    let password = NodeKey::password()?;
+    let password = password_from_environment().ok_or(KeyError::NoPassword)?;
     let info = Client::new(&args.scheduler)?.info().await.context("ask the scheduler who it is")?;
     let deployment = match &args.deployment {
         Some(file) => Deployment::read(file)?,
@@ -44,7 +45,7 @@ pub(super) async fn init(path: &Path, args: &InitArgs) -> Result<()> {
             deployment.chain_id
         );
     }
-    let text = filled(&args.scheduler, &args.rpc, &deployment, &info.scheduler.to_string());
+    let text = filled(&args.scheduler, &args.rpc, &deployment, info.scheduler, None);
     std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     let config = Config::read(path)?;
     let key = NodeKey::create(&config.key.keystore, &password)?;
@@ -66,7 +67,13 @@ pub(super) async fn init(path: &Path, args: &InitArgs) -> Result<()> {
 }
 
 /// The documented defaults with the required settings filled in.
-fn filled(scheduler: &str, rpc: &str, deployment: &Deployment, trusted: &str) -> String {
+pub(super) fn filled(
+    scheduler: &str,
+    rpc: &str,
+    deployment: &Deployment,
+    trusted: Address,
+    arbiter: Option<Address>,
+) -> String {
     let quote = |text: &str| toml::Value::from(text).to_string();
     [
         ("url = \"\"", format!("url = {}", quote(scheduler))),
@@ -74,6 +81,10 @@ fn filled(scheduler: &str, rpc: &str, deployment: &Deployment, trusted: &str) ->
         ("chain_id = 0", format!("chain_id = {}", deployment.chain_id)),
         ("contract = \"\"", format!("contract = \"{}\"", deployment.contract)),
         ("schedulers = []", format!("schedulers = [\"{trusted}\"]")),
+        (
+            "arbiters = []",
+            arbiter.map_or("arbiters = []".into(), |arbiter| format!("arbiters = [\"{arbiter}\"]")),
+        ),
     ]
     .iter()
     .fold(DEFAULT.to_owned(), |text, (blank, value)| {
@@ -94,18 +105,25 @@ mod tests {
     fn the_filled_configuration_is_complete() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("node.toml");
-        let contract = gristmill_protocol::Address::repeat_byte(7);
+        let contract = Address::repeat_byte(7);
         let deployment = Deployment { chain_id: 4439, contract, block: 1 };
-        let trusted = gristmill_protocol::Address::repeat_byte(8).to_string();
+        let trusted = Address::repeat_byte(8);
         std::fs::write(
             &path,
-            filled("http://127.0.0.1:1", "http://127.0.0.1:2", &deployment, &trusted),
+            filled(
+                "http://127.0.0.1:1",
+                "http://127.0.0.1:2",
+                &deployment,
+                trusted,
+                Some(contract),
+            ),
         )
         .unwrap();
         let config = Config::read(&path).unwrap();
         assert_eq!(config.scheduler.url, "http://127.0.0.1:1");
         assert_eq!(config.chain.rpc_url, "http://127.0.0.1:2");
         assert_eq!(config.domain(), deployment.domain());
-        assert_eq!(config.trust.schedulers.len(), 1);
+        assert_eq!(config.trust.schedulers, [trusted]);
+        assert_eq!(config.trust.arbiters, [contract]);
     }
 }

@@ -1,3 +1,4 @@
+"use client";
 /** A state: icon and word on a tint. Never colour alone. */
 
 import {
@@ -14,7 +15,8 @@ import {
   Undo2,
   X,
 } from "lucide-react";
-import type { Status, StatusIcon, Tone } from "@/lib/status";
+import { useI18n } from "@/lib/i18n";
+import { type Status, type StatusIcon, statusWords, type Tone } from "@/lib/status";
 
 const ICONS: Record<StatusIcon, LucideIcon> = {
   clock: Clock,
@@ -51,10 +53,12 @@ export function Badge({ tone, icon, children }: { tone: Tone; icon?: StatusIcon;
 }
 
 export function StatusBadge({ status }: { status: Status }) {
+  const { language } = useI18n();
+  const { word, help } = statusWords(status, language);
   return (
-    <span title={status.help}>
+    <span title={help}>
       <Badge tone={status.tone} icon={status.icon}>
-        {status.word}
+        {word}
       </Badge>
     </span>
   );

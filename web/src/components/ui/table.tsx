@@ -1,5 +1,6 @@
 /** Tables that become cards on narrow screens: each cell then carries the name of its column. */
 
+import { ArrowDown, ArrowUp } from "lucide-react";
 import type { ReactNode } from "react";
 
 export type Column<Row> = {
@@ -8,6 +9,8 @@ export type Column<Row> = {
   /** Numbers stand at the right, under each other. */
   numeric?: boolean;
   cell: (row: Row) => ReactNode;
+  /** Where rows can be ordered by this column: how they are now, and what a click on its head does. */
+  sort?: { order: "ascending" | "descending" | "none"; onSort: () => void };
 };
 
 export function Table<Row>({
@@ -31,9 +34,10 @@ export function Table<Row>({
               <th
                 key={column.key}
                 scope="col"
-                className={`label px-3 py-2 font-medium first:pl-4 last:pr-4 ${column.numeric ? "text-right" : "text-left"}`}
+                aria-sort={column.sort?.order}
+                className={`label px-3 py-2 font-medium first:pl-5 last:pr-5 ${column.numeric ? "text-right" : "text-left"}`}
               >
-                {column.title}
+                {column.sort ? <SortHead column={column} sort={column.sort} /> : column.title}
               </th>
             ))}
           </tr>
@@ -48,7 +52,7 @@ export function Table<Row>({
                 <td
                   key={column.key}
                   data-title={column.title}
-                  className={`px-3 py-2 align-middle first:pl-4 last:pr-4 max-sm:flex max-sm:items-center max-sm:justify-between max-sm:gap-4 max-sm:p-0 max-sm:before:text-ink-soft max-sm:before:content-[attr(data-title)] ${column.numeric ? "text-right" : ""}`}
+                  className={`px-3 py-2 align-middle sm:first:pl-5 sm:last:pr-5 max-sm:flex max-sm:items-center max-sm:justify-between max-sm:gap-4 max-sm:p-0 max-sm:before:text-ink-soft max-sm:before:content-[attr(data-title)] ${column.numeric ? "text-right" : ""}`}
                 >
                   {column.cell(row)}
                 </td>
@@ -58,5 +62,29 @@ export function Table<Row>({
         </tbody>
       </table>
     </div>
+  );
+}
+
+function SortHead({
+  column: { title, numeric },
+  sort,
+}: {
+  column: { title: string; numeric?: boolean };
+  sort: NonNullable<Column<never>["sort"]>;
+}) {
+  const Icon = sort.order === "descending" ? ArrowDown : ArrowUp;
+  return (
+    <>
+      {/* Cards have no heads to click on, so they must not be reached by the Tab key either. */}
+      <span className="sm:hidden">{title}</span>
+      <button
+        type="button"
+        onClick={sort.onSort}
+        className={`label -mx-1.5 inline-flex items-center gap-1 rounded px-1.5 py-1 hover:text-ink max-sm:hidden ${numeric ? "flex-row-reverse" : ""}`}
+      >
+        {title}
+        <Icon className={`size-3 ${sort.order === "none" ? "invisible" : ""}`} aria-hidden="true" />
+      </button>
+    </>
   );
 }

@@ -1,0 +1,10 @@
+/** What a person can choose about these pages. */
+
+import type { Metadata } from "next";
+import { SettingsPage } from "@/components/settings/settings-page";
+
+export const metadata: Metadata = { title: "Settings" };
+
+export default function Settings() {
+  return <SettingsPage />;
+}

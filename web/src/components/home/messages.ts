@@ -1,0 +1,98 @@
+/** The words of the start page. */
+
+export const homeMessages = {
+  en: {
+    claim: "GPU jobs without a middleman",
+    lead: "Post a job with a bounty. A stranger's GPU runs it, the result is verified, and a contract pays. No key, ours included, can take the money.",
+    submit: "Submit a job",
+    provide: "Provide a GPU",
+    nodesOnline: "Nodes online",
+    gpusFree: "GPUs free",
+    ofOnline: "of {online} online",
+    ofTotal: "of {total}",
+    medianPrice: "Median price floor",
+    medianNote: "of a job, by GPU class",
+    settled: "Jobs settled",
+    settledNote: "today, UTC",
+    none: "–",
+    how: "How it works",
+    step1: "Lock the bounty",
+    step1Text:
+      "Data, a Docker image or WASM module, a bounty, a deadline. The bounty is locked in the contract in one transaction; the job's id is the hash of its terms.",
+    step2: "A node runs it",
+    step2Text:
+      "The scheduler assigns the job to an idle node that fits. It runs in a cage: no network, no privileges, limits on everything. If the node dies, another takes over.",
+    step3: "Verified, then paid",
+    step3Text:
+      "The node signs a receipt of what it did and stores the output on IPFS. Once a second party has fetched and checked it, the contract pays the provider.",
+    promises: "What always holds",
+    promise1: "Money always settles",
+    promise1Text:
+      "Every state has a way out that one party can take alone, with nothing but an RPC endpoint.",
+    promise2: "Payment follows a verified result",
+    promise2Text:
+      "Not elapsed time. Only the assigned node can deliver, only before the deadline, only once.",
+    promise3: "A node that dies costs minutes",
+    promise3Text: "Its lease ends and another node takes over; a node that lives cannot be pushed out.",
+    promise4: "Strangers' code is caged",
+    promise4Text: "No network, no privileges, a read-only root, limits on everything.",
+    promise5: "You are told why",
+    promise5Text: "Why a job waits, what would make it match, where the money is.",
+    jobs: "Newest jobs",
+    allJobs: "All jobs",
+    noJobs: "No jobs yet",
+    noJobsHelp: "Post the first one: it takes a wallet and a few minutes.",
+    forSubmitters: "You have a job",
+    forSubmittersText:
+      "You pay what the result is worth to you, and only for a result. See who could run it before you pay.",
+    forProviders: "You have a GPU",
+    forProvidersText:
+      "One command on your machine. Your wallet is paid by the contract, and its key is never on the machine.",
+  },
+  vi: {
+    claim: "Việc GPU không cần trung gian",
+    lead: "Đăng một việc kèm tiền thưởng. GPU của người lạ chạy nó, kết quả được kiểm tra, và hợp đồng trả tiền. Không khóa nào, kể cả của chúng tôi, lấy được số tiền đó.",
+    submit: "Gửi việc",
+    provide: "Cung cấp GPU",
+    nodesOnline: "Máy trực tuyến",
+    gpusFree: "GPU trống",
+    ofOnline: "trên {online} trực tuyến",
+    ofTotal: "trên {total}",
+    medianPrice: "Giá sàn trung vị",
+    medianNote: "mỗi việc, theo loại GPU",
+    settled: "Việc hoàn tất",
+    settledNote: "hôm nay, giờ UTC",
+    none: "–",
+    how: "Cách hoạt động",
+    step1: "Khóa tiền thưởng",
+    step1Text:
+      "Dữ liệu, ảnh Docker hoặc mô-đun WASM, tiền thưởng, hạn chót. Tiền thưởng được khóa trong hợp đồng bằng một giao dịch; mã việc là giá trị băm của các điều khoản.",
+    step2: "Một máy chạy việc",
+    step2Text:
+      "Bộ điều phối giao việc cho một máy rảnh phù hợp. Việc chạy trong lồng: không mạng, không đặc quyền, mọi thứ đều có giới hạn. Máy hỏng thì máy khác làm tiếp.",
+    step3: "Kiểm tra, rồi trả tiền",
+    step3Text:
+      "Máy ký biên nhận về những gì đã làm và lưu kết quả trên IPFS. Khi bên thứ hai đã tải về và kiểm tra, hợp đồng trả tiền cho nhà cung cấp.",
+    promises: "Những điều luôn đúng",
+    promise1: "Tiền luôn được quyết toán",
+    promise1Text: "Ở mọi trạng thái luôn có lối ra mà một bên tự đi được, chỉ cần một điểm RPC.",
+    promise2: "Trả tiền theo kết quả đã kiểm tra",
+    promise2Text: "Không theo thời gian. Chỉ máy được giao mới nộp được, chỉ trước hạn chót, chỉ một lần.",
+    promise3: "Máy hỏng chỉ mất vài phút",
+    promise3Text: "Quyền giữ việc hết hạn và máy khác làm tiếp; máy còn sống thì không ai đẩy ra được.",
+    promise4: "Mã của người lạ bị nhốt",
+    promise4Text: "Không mạng, không đặc quyền, hệ thống tệp gốc chỉ đọc, mọi thứ đều có giới hạn.",
+    promise5: "Bạn được biết vì sao",
+    promise5Text: "Vì sao việc phải chờ, đổi gì thì sẽ khớp, tiền đang ở đâu.",
+    jobs: "Việc mới nhất",
+    allJobs: "Tất cả công việc",
+    noJobs: "Chưa có việc nào",
+    noJobsHelp: "Hãy đăng việc đầu tiên: chỉ cần một ví và vài phút.",
+    forSubmitters: "Bạn có việc",
+    forSubmittersText:
+      "Bạn trả đúng giá trị của kết quả, và chỉ trả khi có kết quả. Xem trước máy nào chạy được rồi mới trả tiền.",
+    forProviders: "Bạn có GPU",
+    forProvidersText:
+      "Một lệnh trên máy của bạn. Hợp đồng trả vào ví của bạn, còn khóa ví không bao giờ nằm trên máy.",
+  },
+};

@@ -1,0 +1,40 @@
+/** What the scheduler knows of a provider: earnings, and nodes that wait for its wallet. */
+
+import { useQuery } from "@tanstack/react-query";
+import { api, body, call, type Schemas } from "@/lib/api";
+
+export type TokenAmount = { token: string; amount: string; jobs: number };
+export type EarnedDay = TokenAmount & { day_ms: number };
+export type ProviderView = {
+  address: string;
+  nodes: number;
+  jobs_settled: number;
+  jobs_failed: number;
+  truncated: boolean;
+  earned: TokenAmount[];
+  days: EarnedDay[];
+  waiting: TokenAmount[];
+};
+export type WaitingNode = Schemas["WaitingNode"];
+
+export function useProvider(address: string, days: number) {
+  return useQuery({
+    queryKey: ["provider", address, days],
+    queryFn: async () => (await (await call(`/v1/providers/${address}?days=${days}`)).json()) as ProviderView,
+    refetchInterval: 15_000,
+  });
+}
+
+/**
+ * Nodes that have sent their consent: those that wait for a wallet, or one node whatever wallet it waits for. Asked often,
+ * because somebody looks at the page until one comes.
+ */
+export function useWaitingNodes(wanted: { provider: string } | { node: string | undefined }) {
+  const isWanted = "provider" in wanted || wanted.node !== undefined;
+  return useQuery({
+    queryKey: ["enrollments", wanted],
+    queryFn: async () => (await body(api.GET("/v1/enrollments", { params: { query: wanted } }))).items,
+    refetchInterval: 2000,
+    enabled: isWanted,
+  });
+}
