@@ -417,6 +417,20 @@ describe("a chain without nodes", () => {
   after(() => quiet?.close());
   const request = (method, ...params) => quiet.rpc.request({ method, params });
 
+  test("nobody takes the job: after the deadline the bounty comes back", limit, () =>
+    inBrowser(quiet, {}, async (browser) => {
+      const page = await openForm(browser);
+      await toReview(page);
+      await confirm(page).click();
+      const id = await arrived(page);
+      const locked = await quiet.rpc.getBalance({ address: browser.wallet.address });
+      await request("evm_increaseTime", 86_401);
+      await until("the refund", async () => (await escrowState(quiet, id)) === 7);
+      const back = (await quiet.rpc.getBalance({ address: browser.wallet.address })) - locked;
+      assert.equal(back, parseEther(BOUNTY), "the wallet did not even pay for the refund");
+    }),
+  );
+
   test("the wallet sends it again with another fee: followed", limit, () =>
     inBrowser(quiet, {}, async (browser) => {
       const page = await openForm(browser);
@@ -448,20 +462,6 @@ describe("a chain without nodes", () => {
       await confirm(page).click();
       assert.equal(await arrived(page), jobId);
       assert.equal(await escrowState(quiet, jobId), 1);
-    }),
-  );
-
-  test("nobody takes the job: after the deadline the bounty comes back", limit, () =>
-    inBrowser(quiet, {}, async (browser) => {
-      const page = await openForm(browser);
-      await toReview(page);
-      await confirm(page).click();
-      const id = await arrived(page);
-      const locked = await quiet.rpc.getBalance({ address: browser.wallet.address });
-      await request("evm_increaseTime", 86_401);
-      await until("the refund", async () => (await escrowState(quiet, id)) === 7);
-      const back = (await quiet.rpc.getBalance({ address: browser.wallet.address })) - locked;
-      assert.equal(back, parseEther(BOUNTY), "the wallet did not even pay for the refund");
     }),
   );
 

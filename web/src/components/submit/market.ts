@@ -2,51 +2,20 @@
 /** What the market says about a draft: nodes that match, hardware that is there, prices, and images by digest. */
 
 import { useQuery } from "@tanstack/react-query";
-import { api, body, call, type JobSpec, type NodeView } from "@/lib/api";
+import { api, body, call, type NodeView, type Schemas } from "@/lib/api";
 
-/** The answer of `POST /v1/explain`. */
-export type MatchPreview = {
-  nodes_total: number;
-  nodes_matching: number;
-  summary: string;
-  removed: { constraint: string; nodes: number }[];
-  suggestion?: string | null;
-  price_floors: { min?: string | null; median?: string | null; max?: string | null };
-};
-
-export type PreviewRequest = {
-  spec: JobSpec;
-  bounty: string;
-  fee: string;
-  bond: string;
-  token: string;
-  deadline: number;
-};
+export type MatchPreview = Schemas["MatchPreview"];
+export type PreviewRequest = Schemas["PreviewRequest"];
 
 /** Which nodes would take this job. A newer question ends an older one that is still under way. */
 export function useMatchPreview(request: PreviewRequest | undefined) {
   return useQuery({
     queryKey: ["explain", request],
-    queryFn: async ({ signal }) => {
-      const answer = await call("/v1/explain", {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(request),
-        signal,
-      });
-      return (await answer.json()) as MatchPreview;
-    },
+    // Never asked without a request: see `enabled`.
+    queryFn: ({ signal }) => body(api.POST("/v1/explain", { body: request as PreviewRequest, signal })),
     enabled: request !== undefined,
     refetchInterval: 10_000,
     placeholderData: (before) => before,
-  });
-}
-
-export function useNodes() {
-  return useQuery({
-    queryKey: ["nodes"],
-    queryFn: async () => (await body(api.GET("/v1/nodes", { params: { query: { limit: 200 } } }))).items,
-    refetchInterval: 10_000,
   });
 }
 
@@ -95,17 +64,4 @@ export type ResolvedImage = { image: string; platform: string };
 export async function resolveImage(reference: string): Promise<ResolvedImage> {
   const answer = await call(`/v1/images/resolve?reference=${encodeURIComponent(reference)}`);
   return (await answer.json()) as ResolvedImage;
-}
-
-/** What is read here of the answer of `GET /v1/market`. */
-export type MarketView = { classes: { model: string; vram_bytes: number; paid_median?: string | null }[] };
-
-/** Prices that were paid. A scheduler without them only leaves them out. */
-export function useMarket() {
-  return useQuery({
-    queryKey: ["market"],
-    queryFn: async () => (await (await call("/v1/market")).json()) as MarketView,
-    staleTime: 60_000,
-    retry: false,
-  });
 }
