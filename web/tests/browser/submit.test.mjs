@@ -34,7 +34,7 @@ async function fill(page, { bounty = BOUNTY, name = "mill" } = {}) {
   await page.getByText("WASM module").click();
   const module = { name: "mill.wasm", mimeType: "application/wasm", buffer: MODULE };
   await page.getByLabel("Choose a .wasm file").setInputFiles(module);
-  await page.getByText("mill.wasm (").waitFor();
+  await page.getByText("mill.wasm", { exact: true }).waitFor();
   await page.getByLabel("Name", { exact: false }).first().fill(name);
   await page.getByLabel("Bounty", { exact: true }).fill(bounty);
 }
@@ -145,7 +145,7 @@ describe("submit", () => {
       await page.reload();
       const bounty = page.getByLabel("Bounty", { exact: true });
       await until("the draft", async () => (await bounty.inputValue()) === "3.5");
-      await page.getByText("mill.wasm (").waitFor();
+      await page.getByText("mill.wasm", { exact: true }).waitFor();
       page.once("dialog", (dialog) => dialog.accept());
       await page.getByRole("button", { name: "Start over" }).click();
       assert.equal(await bounty.inputValue(), "");
@@ -162,6 +162,24 @@ describe("submit", () => {
       await assertAccessible(page);
       assert.deepEqual(browser.wallet.sent(), 0);
       assert.equal(browser.wallet.requests.filter(({ method }) => method === "personal_sign").length, 0);
+    }),
+  );
+
+  test("as one types, the page says which nodes match, and why the others do not", limit, () =>
+    inBrowser(stack, { party: null }, async (browser) => {
+      const page = await openForm(browser, { connected: false });
+      await page.getByText("WASM module").click();
+      await page.getByText("2 of 2 nodes match").waitFor();
+      await page.getByText("Advanced").first().click();
+      await page.getByLabel("CPUs").fill("64");
+      await page.getByText("0 of 2 nodes match").waitFor();
+      await page.getByText("Left out by cpu").waitFor();
+      await page.getByText("What would help").waitFor();
+      await page.getByText("Any GPU").click();
+      await page.getByText("Left out by gpu").waitFor();
+      assert.equal(await page.getByLabel("GPUs").inputValue(), "1");
+      await page.getByLabel("Bounty", { exact: true }).fill("2");
+      await page.getByText("1.9 U2U").waitFor();
     }),
   );
 
@@ -300,7 +318,7 @@ describe("submit", () => {
       await toReview(first);
       const second = await browser.page("/submit/");
       await second.getByRole("banner").getByRole("button", { name: /^0x/ }).waitFor();
-      await second.getByText("mill.wasm (").waitFor();
+      await second.getByText("mill.wasm", { exact: true }).waitFor();
       await submit(second);
       await review(second).waitFor();
       assert.equal((await records(first)).length, 1);

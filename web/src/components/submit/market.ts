@@ -4,6 +4,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { api, body, call, type NodeView, type Schemas } from "@/lib/api";
 
+/** The native coin, as offers and terms name it. */
+export const NATIVE = "0x0000000000000000000000000000000000000000";
+
 export type MatchPreview = Schemas["MatchPreview"];
 export type PreviewRequest = Schemas["PreviewRequest"];
 
@@ -15,7 +18,8 @@ export function useMatchPreview(request: PreviewRequest | undefined) {
     queryFn: ({ signal }) => body(api.POST("/v1/explain", { body: request as PreviewRequest, signal })),
     enabled: request !== undefined,
     refetchInterval: 10_000,
-    placeholderData: (before) => before,
+    // The last answer stays while the next is awaited, not where there is no question.
+    placeholderData: (before) => (request ? before : undefined),
   });
 }
 
@@ -33,6 +37,8 @@ export function supplyOf(
     if (count === 0) continue;
     supply.total += count;
     if (state === "idle") supply.idle += count;
+    // Floors of other tokens cannot be compared.
+    if (offer.token !== NATIVE) continue;
     const floor = BigInt(offer.price_floor);
     if (supply.floor === undefined || floor < supply.floor) supply.floor = floor;
   }
