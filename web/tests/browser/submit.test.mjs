@@ -173,13 +173,30 @@ describe("submit", () => {
       await page.getByText("Advanced").first().click();
       await page.getByLabel("CPUs").fill("64");
       await page.getByText("0 of 2 nodes match").waitFor();
-      await page.getByText("Left out by cpu").waitFor();
+      await page.getByText("Left out by CPUs").waitFor();
       await page.getByText("What would help").waitFor();
       await page.getByText("Any GPU").click();
-      await page.getByText("Left out by gpu").waitFor();
+      await page.getByText("Left out by the number of GPUs").waitFor();
       assert.equal(await page.getByLabel("GPUs").inputValue(), "1");
       await page.getByLabel("Bounty", { exact: true }).fill("2");
       await page.getByText("1.9 U2U").waitFor();
+    }),
+  );
+
+  test("a tag that cannot be resolved says why, and is not submitted", limit, () =>
+    inBrowser(stack, {}, async (browser) => {
+      const page = await openForm(browser);
+      // A stranger's reference must not make the scheduler ask its own network.
+      await page.getByLabel("Image", { exact: true }).fill("127.0.0.1:9/tools/digits:latest");
+      await page.getByLabel("Bounty", { exact: true }).fill(BOUNTY);
+      await page.getByRole("button", { name: "Resolve tag" }).click();
+      await page
+        .getByText(/127\.0\.0\.1/)
+        .first()
+        .waitFor();
+      await submit(page);
+      await page.getByText("This names no exact image yet").waitFor();
+      assert.deepEqual(await records(page), []);
     }),
   );
 

@@ -2,7 +2,7 @@
 /** What the market says about a draft: nodes that match, hardware that is there, prices, and images by digest. */
 
 import { useQuery } from "@tanstack/react-query";
-import { api, body, call, type NodeView, type Schemas } from "@/lib/api";
+import { api, body, type NodeView, type Schemas } from "@/lib/api";
 
 /** The native coin, as offers and terms name it. */
 export const NATIVE = "0x0000000000000000000000000000000000000000";
@@ -64,10 +64,9 @@ export function gpuClasses(nodes: readonly NodeView[]): GpuClass[] {
     .sort((a, b) => a.vramBytes - b.vramBytes || a.model.localeCompare(b.model));
 }
 
-/** The answer of `GET /v1/images/resolve`. */
-export type ResolvedImage = { image: string; platform: string };
+export type ResolvedImage = Schemas["ResolvedImage"];
 
-export async function resolveImage(reference: string): Promise<ResolvedImage> {
-  const answer = await call(`/v1/images/resolve?reference=${encodeURIComponent(reference)}`);
-  return (await answer.json()) as ResolvedImage;
+/** The exact image that a reference means now, as its registry says. */
+export function resolveImage(reference: string): Promise<ResolvedImage> {
+  return body(api.GET("/v1/images/resolve", { params: { query: { reference } } }));
 }
