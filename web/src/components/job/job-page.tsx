@@ -87,6 +87,16 @@ function KnownJob({ job, tab }: { job: JobView; tab: string }) {
   const t = useMessages(jobMessages);
   const { events, live } = useJobEvents(job.id);
   const chainJob = useChainJob(job);
+  useEffect(() => {
+    // The rest of the page is fetched while the server that it comes from is there: it may be gone later.
+    const parts = [
+      import("./job-actions"),
+      import("./logs-tab"),
+      import("./result-tab"),
+      import("./receipt-tab"),
+    ];
+    for (const part of [...parts, import("./spec-tab"), import("./money-card")]) part.catch(() => {});
+  }, []);
   const select = (key: string) => {
     // The address names the view, so that it can be shared and survives a reload.
     window.history.replaceState(null, "", `?id=${job.id}${key === "overview" ? "" : `&tab=${key}`}`);
