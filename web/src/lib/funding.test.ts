@@ -348,6 +348,19 @@ describe("the wallet", () => {
     expect(world.payments).toBe(1);
   });
 
+  it("was opened elsewhere between review and payment: found open, and not paid again", async () => {
+    const submission = await reviewed();
+    world.lock(fromWire(submission.terms));
+    await pay(world, submission, tell, signal());
+    expect(last()).toMatchObject({ state: "open", submission: { step: "open" } });
+    expect(world.payments).toBe(1);
+    // What the contract refuses for another reason stays a refusal.
+    world.escrow.clear();
+    world.fails.open = new TransactionError("ZeroBounty", "reverted", false);
+    await pay(world, submission, tell, signal());
+    expect(last()).toMatchObject({ state: "stopped", why: "reverted", detail: "ZeroBounty" });
+  });
+
   it("is busy in another tab: nothing is sent here", async () => {
     const submission = await reviewed();
     world.open = async () => {

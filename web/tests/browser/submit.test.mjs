@@ -1,6 +1,9 @@
 // Submitting a job over a real scheduler, chain and nodes: the money moves once, whatever the wallet, the tabs, the chain
 // and the scheduler do meanwhile.
 import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { parseAbi, parseEther } from "viem";
 import { parseShell } from "./shell-words.mjs";
@@ -164,6 +167,37 @@ describe("submit", () => {
       assert.equal(browser.wallet.requests.filter(({ method }) => method === "personal_sign").length, 0);
     }),
   );
+
+  test("a folder and a dropped file have the CIDs that the command line computes", limit, async (t) => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "gristmill-data-"));
+    t.after(() => fs.rmSync(folder, { recursive: true }));
+    fs.mkdirSync(path.join(folder, "set/deep"), { recursive: true });
+    fs.writeFileSync(path.join(folder, "set/B.txt"), "grist");
+    fs.writeFileSync(path.join(folder, "set/größe ☃"), "");
+    fs.writeFileSync(path.join(folder, "set/deep/large"), Buffer.alloc(3_000_000, "flour"));
+    fs.writeFileSync(path.join(folder, "one.csv"), "a,b\n1,2\n");
+    const paths = ["set", "one.csv"].map((name) => path.join(folder, name));
+    const { stdout, stderr } = await runCli(stack, "upload", "--dry-run", "--json", ...paths);
+    const [set, one] = JSON.parse(stdout || `[${stderr}]`).map(({ cid }) => `ipfs://${cid}`);
+    await inBrowser(stack, { party: null }, async (browser) => {
+      const page = await openForm(browser, { connected: false });
+      const draft = () => page.evaluate(() => JSON.parse(localStorage.getItem("gristmill:draft") ?? "{}"));
+      const uri = (at) => until("the CID", async () => (await draft()).inputs?.[at]?.uri);
+      await page.getByRole("button", { name: "Add a dataset" }).click();
+      await page.getByLabel("Choose a folder").setInputFiles(paths[0]);
+      assert.equal(await uri(0), set);
+      await page.getByRole("button", { name: "Add a dataset" }).click();
+      const dropped = await page.evaluateHandle(() => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File(["a,b\n1,2\n"], "one.csv"));
+        return transfer;
+      });
+      await page.locator("[data-drop]").nth(1).dispatchEvent("drop", { dataTransfer: dropped });
+      assert.equal(await uri(1), one);
+      const inputs = (await draft()).inputs.map((input) => input.path);
+      assert.deepEqual(inputs, ["data", "data-2"]);
+    });
+  });
 
   test("as one types, the page says which nodes match, and why the others do not", limit, () =>
     inBrowser(stack, { party: null }, async (browser) => {
