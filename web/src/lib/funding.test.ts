@@ -467,8 +467,11 @@ describe("a later visit", () => {
 
   it("forgets what can never be locked", async () => {
     const submission = await reviewed();
+    expect(await unfinished(world)).toEqual([]);
+    expect(world.records.find(submission.jobId)).toBeDefined();
     world.time = submission.terms.deadline;
     expect(await unfinished(world)).toEqual([]);
+    expect(world.records.find(submission.jobId)).toBeUndefined();
     world.records.save(await asked());
     const [prompted] = world.records.of(world.domain, world.submitter);
     world.time = (prompted?.terms.deadline ?? 0) + 1;

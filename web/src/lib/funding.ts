@@ -446,8 +446,10 @@ export async function unfinished(world: FundingWorld): Promise<Unfinished[]> {
     } else if (escrow === "cancelled" || (escrow === "none" && isExpired && submission.step === "prepared")) {
       // It can never be locked.
       world.records.forget(submission.jobId);
-    } else if (escrow === "none") found.push({ submission, escrow, isExpired });
-    else if (submission.step !== "open") {
+    } else if (escrow === "none") {
+      // The wallet was never asked for one that is prepared only, and its draft is still in the form.
+      if (submission.step !== "prepared") found.push({ submission, escrow, isExpired });
+    } else if (submission.step !== "open") {
       // Paid while nobody looked.
       found.push({ submission: world.records.save({ ...submission, step: "open" }), escrow, isExpired });
     }

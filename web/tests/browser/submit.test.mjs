@@ -93,7 +93,7 @@ describe("submit", () => {
       const dialog = review(page);
       await dialog.getByText("0.0125 U2U").waitFor();
       // Money at stake: neither Escape nor a stray click closes it.
-      await page.keyboard.press("Escape");
+      for (let press = 0; press < 3; press++) await page.keyboard.press("Escape");
       await page.mouse.click(5, 5);
       assert.ok(await confirm(page).isVisible());
       assert.equal(browser.wallet.sent(), 0);
@@ -152,6 +152,44 @@ describe("submit", () => {
       page.once("dialog", (dialog) => dialog.accept());
       await page.getByRole("button", { name: "Start over" }).click();
       assert.equal(await bounty.inputValue(), "");
+    }),
+  );
+
+  test("files are forgotten by a reload: they are dropped again, unless the scheduler has them", limit, () =>
+    inBrowser(stack, {}, async (browser) => {
+      const page = await openForm(browser);
+      await fill(page);
+      const grains = {
+        name: "fresh.txt",
+        mimeType: "text/plain",
+        buffer: Buffer.from(`grist ${Date.now()}`),
+      };
+      await page.getByRole("button", { name: "Add a dataset" }).click();
+      await page.getByLabel("Choose files").setInputFiles(grains);
+      await page.getByText("fresh.txt (").waitFor();
+      await page.reload();
+      await page.getByText("fresh.txt (").waitFor();
+      await page.getByRole("banner").getByRole("button", { name: /^0x/ }).waitFor();
+      await submit(page);
+      await page
+        .getByText(/is not on this page any more and not with the scheduler: drop it again/)
+        .waitFor();
+      assert.deepEqual(await records(page), []);
+      await page.getByRole("button", { name: "Close" }).click();
+      await page.getByLabel("Choose files").setInputFiles(grains);
+      await page.getByLabel("Choose a .wasm file").setInputFiles({
+        name: "mill.wasm",
+        mimeType: "application/wasm",
+        buffer: MODULE,
+      });
+      await submit(page);
+      await review(page).waitFor();
+      await review(page).getByRole("button", { name: "Back to the form" }).click();
+      await page.reload();
+      await page.getByRole("banner").getByRole("button", { name: /^0x/ }).waitFor();
+      await page.getByText("fresh.txt (").waitFor();
+      await submit(page);
+      await review(page).waitFor();
     }),
   );
 

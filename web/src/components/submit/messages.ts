@@ -246,7 +246,6 @@ const en = {
 
   "unfinished.one": "1 unfinished submission",
   "unfinished.many": "{count} unfinished submissions",
-  "unfinished.never": "Prepared; the wallet was not asked.",
   "unfinished.asked": "The wallet was asked. The chain has not seen the payment.",
   "unfinished.undone": "It was locked, and the chain has taken that block back. It may come again by itself.",
   "unfinished.expired": "Its deadline has passed, so it can never be paid.",
@@ -508,7 +507,6 @@ const vi: Record<SubmitKey, string> = {
 
   "unfinished.one": "1 lần gửi còn dở",
   "unfinished.many": "{count} lần gửi còn dở",
-  "unfinished.never": "Đã chuẩn bị; chưa hỏi ví.",
   "unfinished.asked": "Đã hỏi ví. Chuỗi chưa thấy khoản trả.",
   "unfinished.undone": "Đã khóa, nhưng chuỗi đã bỏ khối đó. Nó có thể tự trở lại.",
   "unfinished.expired": "Đã quá hạn chót nên không bao giờ trả được nữa.",

@@ -71,8 +71,7 @@ function sentence({ submission: { step }, escrow, isExpired }: Found): SubmitKey
   if (escrow === "open") return "unfinished.open";
   if (escrow !== "none") return "unfinished.moved";
   if (isExpired) return "unfinished.expired";
-  if (step === "open") return "unfinished.undone";
-  return step === "prepared" ? "unfinished.never" : "unfinished.asked";
+  return step === "open" ? "unfinished.undone" : "unfinished.asked";
 }
 
 function Item({
@@ -94,7 +93,6 @@ function Item({
   const state = escrow === "unknown" ? "" : ESCROW_STATUS[escrow].word;
   const isUnpaid = escrow === "none" && !isExpired;
   const isPaid = escrow !== "none" && escrow !== "unknown";
-  const mayBeUnderWay = submission.step !== "prepared";
   return (
     <li className="flex flex-wrap items-start justify-between gap-x-6 gap-y-3 px-4 py-3 sm:px-5">
       <div className="min-w-0">
@@ -119,12 +117,12 @@ function Item({
             {t("unfinished.continue")}
           </Button>
         )}
-        {mayBeUnderWay && !isPaid && (
+        {!isPaid && (
           <Button size="sm" onClick={() => onLook(submission)}>
             {t("unfinished.look")}
           </Button>
         )}
-        {isUnpaid && mayBeUnderWay && (
+        {isUnpaid && (
           <TransactionButton
             look="secondary"
             call={() => ({ functionName: "cancel", args: [fromWire(terms)] })}
