@@ -424,6 +424,9 @@ export async function settleDoubt(
   }
 }
 
+/** The chain is asked about no more records at a visit. */
+const LOOKED_AT_MAX = 10;
+
 /** What the chain says of a record of an earlier visit. */
 export type Unfinished = {
   submission: Submission;
@@ -456,5 +459,3 @@ export async function unfinished(world: FundingWorld): Promise<Unfinished[]> {
   }
   return found;
 }
-/** The chain is asked about no more of them at a visit. */
-const LOOKED_AT_MAX = 10;

@@ -390,7 +390,6 @@ describe("submit", () => {
       await page.close();
       browser.wallet.faults.declineTransaction = true;
       browser.wallet.faults.hold = false;
-      await until("the refusal", () => true);
       const back = await browser.page("/submit/");
       const cancel = back.getByRole("button", { name: "Cancel for good" });
       await cancel.waitFor();
