@@ -4,7 +4,7 @@
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gristmill/target
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test test-web test-long mutants up down lint fmt gas generate setup
+.PHONY: help demo test test-web shots test-long mutants up down lint fmt gas generate setup
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -46,6 +46,11 @@ lint: ## Check formatting, lints, docs, generated files and forbidden imports.
 fmt: ## Format everything.
 	cargo fmt --all
 	cd contracts && npm run --silent fmt
+
+shots: ## Make the screenshots of the web again, on a market with real jobs; writes docs/screenshots.
+	@scripts/setup.sh --tests
+	@cargo build --locked --workspace --bins
+	@cd web && npm run --silent build && npm run --silent shots
 
 gas: ## Measure what a job costs on the chain; the last line is JSON.
 	@scripts/setup.sh

@@ -1,7 +1,6 @@
 //! Data on its way in and out: inputs and modules, verified before the program sees them; the output, hashed and
 //! packed for the scheduler.
 
-mod address;
 mod https;
 mod ipfs;
 #[cfg(test)]
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gristmill_protocol::address::{AddressError, Allowed};
 use gristmill_protocol::content::{
     self, BlockStore, ContentError, ContentUri, DirStore, Durability, Limits,
 };
@@ -22,8 +22,6 @@ use gristmill_protocol::spec::Input;
 
 use crate::config::ContentConfig;
 use crate::runtime::OUTPUT_ENTRIES_MAX;
-
-pub use address::Allowed;
 
 /// Why data cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +37,15 @@ pub enum FetchError {
 impl FetchError {
     pub(crate) fn local(doing: &str, error: impl std::fmt::Display) -> Self {
         Self::Infrastructure(format!("cannot {doing}: {error}"))
+    }
+}
+
+impl From<AddressError> for FetchError {
+    fn from(error: AddressError) -> Self {
+        match error {
+            AddressError::Refused { .. } => Self::JobsFault(error.to_string()),
+            AddressError::Unknown { .. } => Self::Infrastructure(error.to_string()),
+        }
     }
 }
 

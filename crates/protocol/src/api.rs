@@ -17,10 +17,17 @@ use crate::terms::Terms;
 use crate::time::Timestamp;
 
 mod enrollment;
+mod images;
+mod market;
 mod preview;
 mod web;
 
 pub use enrollment::{Consent, WAITING_PER_PROVIDER_MAX, WaitingNode};
+pub use images::{IMAGE_PLATFORM, ResolvedImage};
+pub use market::{
+    MARKET_DAYS, MarketClass, MarketDay, MarketView, PROVIDER_DAYS_MAX, ProviderDay, ProviderView,
+    TokenSum,
+};
 pub use preview::{MatchPreview, PreviewRequest, PriceFloors};
 pub use web::{WebChain, WebCoin, WebConfig};
 

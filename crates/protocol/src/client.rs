@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{
     AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
-    JobView, LogAccepted, Login, LoginRequest, MatchPreview, NodeView, Nonce, Offer, Page,
-    PollReply, PollRequest, PreviewRequest, ReleaseRequest, ReportRequest, SpecStored,
-    StartRequest, WaitingNode, WebConfig,
+    JobView, LogAccepted, Login, LoginRequest, MarketView, MatchPreview, NodeView, Nonce, Offer,
+    Page, PollReply, PollRequest, PreviewRequest, ProviderView, ReleaseRequest, ReportRequest,
+    ResolvedImage, SpecStored, StartRequest, WaitingNode, WebConfig,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -188,12 +188,28 @@ impl Client {
         self.json(self.request(Method::POST, "/v1/explain").json(request)).await
     }
 
+    /// The digest that an image's tag stands for now.
+    pub async fn resolve_image(&self, reference: &str) -> Result<ResolvedImage, ClientError> {
+        let request = self.request(Method::GET, "/v1/images/resolve");
+        self.json(request.query(&[("reference", reference)])).await
+    }
+
     pub async fn nodes(&self) -> Result<Page<NodeView>, ClientError> {
         self.json(self.request(Method::GET, "/v1/nodes")).await
     }
 
     pub async fn node(&self, id: NodeId) -> Result<NodeView, ClientError> {
         self.json(self.request(Method::GET, &format!("/v1/nodes/{id}"))).await
+    }
+
+    pub async fn market(&self) -> Result<MarketView, ClientError> {
+        self.json(self.request(Method::GET, "/v1/market")).await
+    }
+
+    /// What a provider has earned in so many days, today included.
+    pub async fn provider(&self, address: Address, days: u32) -> Result<ProviderView, ClientError> {
+        let request = self.request(Method::GET, &format!("/v1/providers/{address}"));
+        self.json(request.query(&[("days", days)])).await
     }
 
     /// The nodes that wait to be enrolled by this provider, newest first.

@@ -1,6 +1,8 @@
 //! What the parties of the market say to each other: ids, money, time, the job spec, signed messages, content
 //! addressing, HTTP bodies and error codes. Shared by every program; without features it does no I/O over a network.
 
+#[cfg(feature = "client")]
+pub mod address;
 pub mod api;
 #[cfg(feature = "client")]
 pub mod client;

@@ -15,7 +15,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::content_store::ContentStore;
 use crate::health::Health;
+use crate::http::market::MarketCache;
 use crate::http::web::{Web, WebError};
+use crate::images::Images;
 use crate::logs::Logs;
 use crate::rates::RateLimiter;
 use crate::store::{Store, StoreError};
@@ -37,6 +39,7 @@ pub struct Parts {
     pub scheduler: Address,
     pub content: Arc<ContentStore>,
     pub logs: Logs,
+    pub(crate) images: Images,
     /// The web's build, where this scheduler serves one.
     pub(crate) web: Option<Web>,
     pub health: Arc<Health>,
@@ -47,6 +50,7 @@ pub struct Parts {
     pub(crate) rates: RateLimiter,
     pub(crate) polls: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) market_view: MarketCache,
 }
 
 impl Deref for App {
@@ -106,6 +110,7 @@ impl App {
             scheduler,
             content: Arc::new(content),
             logs,
+            images: Images::new(&config.images.insecure_registries),
             web,
             health: Arc::default(),
             stopping: CancellationToken::new(),
@@ -113,6 +118,7 @@ impl App {
             rates: RateLimiter::new(&config.limits),
             polls: Semaphore::new(config.limits.polls_max),
             streams: Arc::new(Semaphore::new(config.limits.streams_max)),
+            market_view: MarketCache::default(),
             config,
         }));
         Ok((app, thread))

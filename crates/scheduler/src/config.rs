@@ -30,6 +30,7 @@ pub struct Config {
     pub limits: Limits,
     pub content: Quotas,
     pub specs: SpecsConfig,
+    pub images: ImagesConfig,
     pub web: WebSettings,
 }
 
@@ -64,6 +65,12 @@ pub struct ChainConfig {
 #[serde(deny_unknown_fields)]
 pub struct SpecsConfig {
     pub gateways: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImagesConfig {
+    pub insecure_registries: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -197,6 +204,11 @@ impl Config {
         for url in &self.specs.gateways {
             if !is_url(url) {
                 return invalid("specs.gateways", url, "write http://host:port or https://host");
+            }
+        }
+        for registry in &self.images.insecure_registries {
+            if !is_origin(&format!("http://{registry}")) {
+                return invalid("images.insecure_registries", registry, "write host:port");
             }
         }
         self.check_web()?;
@@ -416,6 +428,7 @@ mod tests {
             ("public_url = \"mill\"", "public_url"),
             ("public_url = \"http://mill.example/under/a/path\"", "public_url"),
             ("listen = 5", "listen"),
+            ("[images]\ninsecure_registries = [\"http://a\"]", "images.insecure_registries"),
             ("[web]\nrpc_urls = [\"node\"]", "web.rpc_urls"),
             ("[web]\nexplorer_url = \"scan\"", "web.explorer_url"),
             ("[web]\ncoin_symbol = \"\"", "web.coin_symbol"),

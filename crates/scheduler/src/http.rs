@@ -23,9 +23,11 @@ mod enrollments;
 mod events;
 mod garbage;
 mod idempotency;
+mod images;
 mod info;
 mod jobs;
 mod logs;
+pub(crate) mod market;
 mod nodes;
 pub mod problem;
 pub mod server;
@@ -54,6 +56,7 @@ const PLAIN_REFUSAL_BYTES_MAX: usize = 1024;
         (name = "jobs", description = "Jobs, their history and their logs"),
         (name = "nodes", description = "What nodes offer, and their work"),
         (name = "attempts", description = "What a node says of an attempt"),
+        (name = "market", description = "What the market and its providers have done"),
         (name = "content", description = "Content by its CID"),
     ),
     components(schemas(Problem))
@@ -70,8 +73,10 @@ fn api() -> OpenApiRouter<App> {
         .merge(logs::routes())
         .merge(nodes::routes())
         .merge(enrollments::routes())
+        .merge(market::routes())
         .merge(attempts::routes())
         .merge(content::routes())
+        .merge(images::routes())
         .merge(web::routes())
 }
 

@@ -12,11 +12,13 @@ pub mod content_store;
 pub mod drivers;
 pub mod health;
 pub mod http;
+pub mod images;
 pub mod logs;
 pub(crate) mod rates;
 pub mod run;
 #[cfg(test)]
 mod samples;
+mod statistics;
 pub mod store;
 pub mod telemetry;
 pub mod turn;

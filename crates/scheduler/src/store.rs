@@ -19,6 +19,7 @@ use gristmill_protocol::time::Timestamp;
 pub mod chain;
 pub mod consents;
 pub mod memory;
+pub mod payments;
 pub mod reconcile;
 pub mod sqlite;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod suite;
 
 pub use chain::{ChainReads, ChainWrites, ReplicaId};
 pub use consents::{ConsentReads, ConsentWrites};
+pub use payments::PaymentReads;
 pub use reconcile::{ReconcileReads, ReconcileWrites};
 
 /// Why the database could not do what it was asked.
@@ -75,7 +77,7 @@ pub trait Writer: Send {
 }
 
 /// Reads what is committed, or, inside a transaction, what it has written so far.
-pub trait Reads: ChainReads + ReconcileReads + ConsentReads {
+pub trait Reads: ChainReads + ReconcileReads + ConsentReads + PaymentReads {
     fn job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
     /// Oldest first.
     fn attempts(&self, job: JobId) -> Result<Vec<Attempt>, StoreError>;

@@ -1,7 +1,7 @@
 /** Amounts as people type and read them. */
 
 import { describe, expect, it } from "vitest";
-import { basisPoints, exactAmount, parseAmount, shortAmount } from "./money";
+import { basisPoints, bountyFor, exactAmount, parseAmount, shortAmount } from "./money";
 
 describe("amounts", () => {
   it("are read exactly or not at all", () => {
@@ -31,4 +31,13 @@ describe("amounts", () => {
     expect(basisPoints(50_000_000_000_000_000n, 500)).toBe(2_500_000_000_000_000n);
     expect(basisPoints(199n, 100)).toBe(1n);
   });
+});
+
+it("a bounty leaves the share that was asked for, and hardly more", () => {
+  for (const share of [1n, 19n, 1000n, 123_456_789_012_345_678n]) {
+    const bounty = bountyFor(share, 500);
+    expect(bounty - basisPoints(bounty, 500)).toBeGreaterThanOrEqual(share);
+    expect(bounty - 2n - basisPoints(bounty - 2n, 500)).toBeLessThan(share);
+  }
+  expect(bountyFor(7n, 10_000)).toBe(7n);
 });

@@ -37,3 +37,10 @@ export function shortAmount(amount: bigint, decimals = COIN_DECIMALS): string {
 export function basisPoints(amount: bigint, points: number): bigint {
   return (amount * BigInt(points)) / 10_000n;
 }
+
+/** The least bounty of which `share` is left after a fee of so many basis points. */
+export function bountyFor(share: bigint, points: number): bigint {
+  const left = BigInt(10_000 - points);
+  // The fee is rounded down, so a bounty that is one unit less may do as well.
+  return left <= 0n ? share : (share * 10_000n + left - 1n) / left;
+}

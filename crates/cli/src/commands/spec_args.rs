@@ -28,8 +28,8 @@ pub(crate) struct SpecArgs {
     /// A name for people [default: after the program]
     #[arg(long)]
     name: Option<String>,
-    /// A container image by digest
-    #[arg(long, value_name = "NAME@sha256:…", conflicts_with = "wasm")]
+    /// A container image; the scheduler looks up the digest of a tag, which is shown before you pay
+    #[arg(long, value_name = "NAME:TAG|NAME@sha256:…", conflicts_with = "wasm")]
     image: Option<String>,
     /// A WASI preview 1 module: a file, or its CID
     #[arg(long, value_name = "FILE|CID")]
@@ -137,8 +137,9 @@ pub(crate) struct Draft {
 }
 
 impl SpecArgs {
-    /// Reads everything, computes the CIDs of local files, and checks every limit. Nothing leaves this machine.
-    pub(crate) async fn draft(self, workbench: &Workbench, app: &App) -> Result<Draft> {
+    /// Reads everything, computes the CIDs of local files, and checks every limit. Nothing leaves this machine but the name
+    /// of an image whose tag must be looked up.
+    pub(crate) async fn draft(mut self, workbench: &Workbench, app: &App) -> Result<Draft> {
         let mut spec = match &self.spec {
             Some(path) => read_object(path)?,
             None if self.image.is_none() && self.wasm.is_none() => {
@@ -147,6 +148,15 @@ impl SpecArgs {
             }
             None => Map::new(),
         };
+        if let Some(image) = self.image.as_deref().filter(|image| !image.contains('@')) {
+            let resolved = app.call(|client| client.resolve_image(image)).await?;
+            app.out.note(format!("{image} is {}", resolved.image));
+            // A name for people is still what they wrote.
+            if self.name.is_none() && !spec.contains_key("name") {
+                spec.insert("name".into(), default_name(&spec, image));
+            }
+            self.image = Some(resolved.image);
+        }
         let mut uploads = Vec::new();
         let mut module = None;
         if let Some(wasm) = &self.wasm {
@@ -457,7 +467,7 @@ mod tests {
         for (line, words) in [
             (vec![], "--wasm"),
             (vec!["--wasm", "/nonexistent.wasm"], "nonexistent"),
-            (vec!["--image", "tools/digits:latest"], "digest"),
+            (vec!["--image", "tools/digits@latest"], "digest"),
             (vec!["/nonexistent.json"], "nonexistent"),
             (vec!["--image", &image, "--vram", "8GiB"], "gpus"),
             (vec!["--image", &image, "--input", "../x=/etc/hostname"], "inputs"),

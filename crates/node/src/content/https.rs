@@ -7,11 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use gristmill_protocol::address::Allowed;
 use gristmill_protocol::content::sha256_of_reader;
 use reqwest::{Response, StatusCode, header};
 use url::Url;
 
-use super::{Allowed, FetchError};
+use super::FetchError;
 use crate::config::ContentConfig;
 use crate::session::Backoff;
 

@@ -28,6 +28,7 @@ mod content;
 mod document;
 mod enrollments;
 mod login;
+mod market;
 mod refusals;
 mod streams;
 mod web;

@@ -25,6 +25,7 @@ use super::{
 
 mod chain;
 mod consents;
+mod payments;
 mod reconcile;
 
 /// The whole database. Clones share it.

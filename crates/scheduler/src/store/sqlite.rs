@@ -14,6 +14,7 @@ mod chain;
 mod columns;
 mod consents;
 mod decisions;
+mod payments;
 mod reads;
 mod reconcile;
 mod writes;
@@ -25,6 +26,7 @@ const MIGRATIONS: &[(u32, &str)] = &[
     (3, include_str!("../../migrations/sqlite/0003_reconcile.sql")),
     (4, include_str!("../../migrations/sqlite/0004_verification_holder.sql")),
     (5, include_str!("../../migrations/sqlite/0005_enroll_consents.sql")),
+    (6, include_str!("../../migrations/sqlite/0006_payments_by_time.sql")),
 ];
 
 /// Readers at once; more wait.

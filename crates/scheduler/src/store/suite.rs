@@ -42,6 +42,7 @@ macro_rules! on_every_store {
 
 mod chain;
 mod consents;
+mod payments;
 mod reconcile;
 
 on_every_store! {

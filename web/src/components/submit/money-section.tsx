@@ -8,13 +8,19 @@ import { Card } from "@/components/ui/page";
 import { useNow } from "@/components/ui/time";
 import type { Draft } from "@/lib/draft";
 import { useI18n, useMessages } from "@/lib/i18n";
-import { exactAmount, shortAmount } from "@/lib/money";
+import { bountyFor, exactAmount, shortAmount } from "@/lib/money";
 import { parseDuration } from "@/lib/time";
 import { Advanced, TextField } from "./form-fields";
 import type { MatchPreview } from "./market";
 import { messages } from "./messages";
 
-export function MoneySection({ floors }: { floors: MatchPreview["price_floors"] | undefined }) {
+export function MoneySection({
+  floors,
+  feeBps,
+}: {
+  floors: MatchPreview["price_floors"] | undefined;
+  feeBps: number | undefined;
+}) {
   const t = useMessages(messages);
   const { symbol } = useCoin();
   return (
@@ -30,7 +36,7 @@ export function MoneySection({ floors }: { floors: MatchPreview["price_floors"] 
               numeric
               after={symbol}
             />
-            {floors && <Floors floors={floors} />}
+            {floors && feeBps !== undefined && <Floors floors={floors} feeBps={feeBps} />}
           </div>
           <div className="flex flex-col gap-1.5">
             <TextField
@@ -79,15 +85,22 @@ export function MoneySection({ floors }: { floors: MatchPreview["price_floors"] 
   );
 }
 
-/** What nodes that fit otherwise ask for. */
-function Floors({ floors: { min, median, max } }: { floors: MatchPreview["price_floors"] }) {
+/** What nodes that fit otherwise ask for, as bounties: they are paid what is left of one after the fee. */
+function Floors({
+  floors: { min, median, max },
+  feeBps,
+}: {
+  floors: MatchPreview["price_floors"];
+  feeBps: number;
+}) {
   const t = useMessages(messages);
   const { setValue } = useFormContext<Draft>();
   const { symbol, decimals } = useCoin();
   if (min == null || median == null || max == null || BigInt(max) === 0n) return null;
-  const money = (amount: string) => `${shortAmount(BigInt(amount), decimals)} ${symbol}`;
+  const bounty = (floor: string) => bountyFor(BigInt(floor), feeBps);
+  const money = (floor: string) => `${shortAmount(bounty(floor), decimals)} ${symbol}`;
   const use = () =>
-    setValue("bounty", exactAmount(BigInt(median), decimals), { shouldDirty: true, shouldValidate: true });
+    setValue("bounty", exactAmount(bounty(median), decimals), { shouldDirty: true, shouldValidate: true });
   return (
     <div className="flex flex-col items-start gap-1.5 text-[13px] text-ink-soft">
       <p>{t("money.floors", { min: money(min), median: money(median), max: money(max) })}</p>

@@ -133,7 +133,7 @@ export function SubmitPage() {
               <ProgramSection />
               <DataSection />
               <HardwareSection />
-              <MoneySection floors={preview.data?.price_floors} />
+              <MoneySection floors={preview.data?.price_floors} feeBps={info?.fee_bps} />
             </div>
           </fieldset>
           <aside className="flex min-w-0 flex-col gap-4 lg:sticky lg:top-4 lg:max-h-[calc(100dvh-32px)] lg:overflow-y-auto lg:pr-1">

@@ -79,10 +79,8 @@ impl Document {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
-        let kinds = match &schema["type"] {
-            Value::Array(kinds) => kinds.clone(),
-            kind => vec![kind.clone()],
-        };
+        let kind_or_kinds = &schema["type"];
+        let kinds = kind_or_kinds.as_array().cloned().unwrap_or(vec![kind_or_kinds.clone()]);
         if !kinds.contains(&kind.into()) {
             return Err(format!("{value} is none of {kinds:?}"));
         }

@@ -54,6 +54,9 @@ async fn every_refusal_is_a_problem_with_its_code() {
             ErrorCode::NotFound,
         ),
         ("GET", &spec_path, &[], "", ErrorCode::NotFound),
+        ("GET", "/v1/images/resolve", &[], "", ErrorCode::InvalidRequest),
+        ("GET", "/v1/images/resolve?reference=a%20b", &[], "", ErrorCode::InvalidRequest),
+        ("GET", "/v1/images/resolve?reference=127.0.0.1:1/a", &[], "", ErrorCode::InvalidRequest),
         ("POST", "/v1/auth/login", &[], "{}", ErrorCode::UnsupportedMediaType),
         (
             "POST",
@@ -254,6 +257,7 @@ fn the_document_describes_every_path_that_the_client_uses() {
         ("get", "/v1/nodes/{id}"),
         ("put", "/v1/nodes/{id}/offer"),
         ("post", "/v1/nodes/{id}/poll"),
+        ("get", "/v1/images/resolve"),
         ("get", "/v1/specs/{hash}"),
         ("put", "/v1/specs/{hash}"),
         ("post", "/v1/content"),

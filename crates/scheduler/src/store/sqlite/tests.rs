@@ -89,3 +89,31 @@ fn more_readers_than_connections_wait_for_their_turn() {
         "a reader that panicked gave its connection back"
     );
 }
+
+#[test]
+fn what_has_happened_over_time_is_found_by_an_index() {
+    use super::payments::{BEGINNINGS, FAILURES, NEWEST, OF_PROVIDER, PAYMENTS, REFUNDS, UNPAID};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.sqlite3");
+    drop(SqliteStore::open(&path).unwrap());
+    let connection = open_reader(&path).unwrap();
+    let plan = |sql: &str| -> String {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let count = statement.parameter_count();
+        let nothing = rusqlite::params_from_iter((0..count).map(|_| 0));
+        let steps = statement.query_map(nothing, |row| row.get::<_, String>(3)).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    };
+    for (sql, index) in [
+        (format!("{PAYMENTS}{NEWEST}"), "events_settled"),
+        (format!("{PAYMENTS}{OF_PROVIDER}{NEWEST}"), "events_settled_by_provider"),
+        (REFUNDS.to_owned(), "events_refunded"),
+        (BEGINNINGS.to_owned(), "jobs_by_time"),
+        (FAILURES.to_owned(), "attempts_failed"),
+        (UNPAID.to_owned(), "jobs_by_state"),
+    ] {
+        let plan = plan(&sql);
+        assert!(plan.contains(&format!("INDEX {index} ")), "{index}:\n{plan}");
+        assert!(!plan.contains("SCAN e\n") && !plan.contains("SCAN a\n"), "{plan}");
+    }
+}

@@ -1,10 +1,19 @@
-//! Which addresses a job may make the node talk to: public ones, and those that the provider names.
+//! Which addresses a stranger may make a program talk to: public ones, and those that its owner names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::FetchError;
+use reqwest::Url;
 
-/// Hosts that may be private, as the provider's own configuration names them: `host` or `host:port`.
+/// Why a URL of a stranger is not asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    #[error("`{url}` is refused: {reason}")]
+    Refused { url: Box<Url>, reason: String },
+    #[error("cannot find the host of `{url}`: {error}")]
+    Unknown { url: Box<Url>, error: std::io::Error },
+}
+
+/// Hosts that may be private, as the owner's own configuration names them: `host` or `host:port`.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed {
     hosts: Vec<String>,
@@ -23,11 +32,8 @@ impl Allowed {
 
     /// Resolves a URL's host once, and says which addresses may be connected to. The caller connects to these and no
     /// others, so that a name cannot change its meaning in between.
-    pub(super) async fn resolve(
-        &self,
-        url: &url::Url,
-    ) -> Result<(String, Vec<SocketAddr>), FetchError> {
-        let refused = |text: String| FetchError::JobsFault(format!("`{url}` is refused: {text}"));
+    pub async fn resolve(&self, url: &Url) -> Result<(String, Vec<SocketAddr>), AddressError> {
+        let refused = |reason| AddressError::Refused { url: Box::new(url.clone()), reason };
         let host = url.host_str().ok_or_else(|| refused("it names no host".into()))?.to_owned();
         let port = url.port_or_known_default().ok_or_else(|| refused("it names no port".into()))?;
         if !matches!(url.scheme(), "https") && !self.names(&host, port) {
@@ -39,9 +45,7 @@ impl Allowed {
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let found: Vec<SocketAddr> = tokio::net::lookup_host((bare.as_str(), port))
             .await
-            .map_err(|error| {
-                FetchError::Infrastructure(format!("cannot find the host of `{url}`: {error}"))
-            })?
+            .map_err(|error| AddressError::Unknown { url: Box::new(url.clone()), error })?
             .collect();
         if self.names(&host, port) {
             return Ok((host, found));
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn private_addresses_need_the_providers_word() {
+    async fn private_addresses_need_the_owners_word() {
         let url = |text: &str| text.parse().unwrap();
         let nobody = Allowed::default();
         for text in [
@@ -165,7 +169,7 @@ mod tests {
             "https://user@1.1.1.1/a",
         ] {
             let refused = nobody.resolve(&url(text)).await;
-            assert!(matches!(refused, Err(FetchError::JobsFault(_))), "{text}: {refused:?}");
+            assert!(matches!(refused, Err(AddressError::Refused { .. })), "{text}: {refused:?}");
         }
         let allowed = Allowed::new(&["127.0.0.1:8443".into(), "localhost".into()]);
         assert!(allowed.resolve(&url("http://127.0.0.1:8443/a")).await.is_ok());
