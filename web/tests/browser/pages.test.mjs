@@ -98,6 +98,19 @@ test("nodes: filters, order and comparison live in the address", { skip, timeout
   });
 });
 
+test("lists that pages share do not get in each other's way", { skip, timeout: 60_000 }, async () => {
+  await inBrowser(stack, { party: null }, async (browser) => {
+    const page = await browser.page("/submit/");
+    await page.getByText("Nodes that match").waitFor();
+    // The form has asked for the nodes as well; what it keeps is not what the list expects.
+    await page.waitForResponse(/\/v1\/nodes/);
+    await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Nodes" }).click();
+    await page.getByText("2 of 2 nodes").waitFor();
+    await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Market" }).click();
+    await page.getByText("Price and capacity by GPU").waitFor();
+  });
+});
+
 test("a node that is not known says so", { skip, timeout: 60_000 }, async () => {
   await inBrowser(stack, { party: null }, async (browser) => {
     const page = await browser.page(`/node/?id=0x${"12".repeat(20)}`);

@@ -118,7 +118,10 @@ function Known({ node }: { node: NodeView }) {
             [m("heard"), <Ago key="heard" ms={node.last_heard_at_ms} />],
             [m("registered"), <Ago key="registered" ms={node.registered_at_ms} />],
             [m("provider"), <AddressId key="provider" value={node.provider} label={m("provider")} />],
-            [m("providerJobs"), provider.data ? provider.data.jobs_settled : "…"],
+            [
+              m("providerJobs"),
+              provider.data ? m("providerJobsNote", { jobs: provider.data.jobs_settled }) : "…",
+            ],
           ]}
         />
       </Card>

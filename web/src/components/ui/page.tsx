@@ -61,7 +61,7 @@ export function Card({
 /** Names and values, such as the facts of a job. */
 export function Facts({ items }: { items: readonly (readonly [string, ReactNode] | false | undefined)[] }) {
   return (
-    <dl className="grid grid-cols-[minmax(88px,max-content)_minmax(0,1fr)] gap-x-5 gap-y-2.5">
+    <dl className="grid grid-cols-[minmax(88px,max-content)_minmax(0,1fr)] gap-x-5 gap-y-2.5 max-sm:grid-cols-[fit-content(36%)_minmax(0,1fr)] max-sm:gap-x-4">
       {items.map((item) =>
         item ? (
           <div key={item[0]} className="contents">
