@@ -175,6 +175,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/images/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The digest that an image's tag stands for now, asked of the image's public registry.
+         * @description A spec names images by digest, because a tag may stand for something else tomorrow.
+         */
+        get: operations["specs_resolve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/info": {
         parameters: {
             query?: never;
@@ -394,6 +414,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/market": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The market as a whole: nodes and GPUs, prices by class of GPU, and the volume of the last 30 days.
+         * @description Computed from what is stored, at most once a minute. What there is no data for is absent.
+         */
+        get: operations["market_market"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes": {
         parameters: {
             query?: never;
@@ -459,6 +499,27 @@ export interface paths {
          * @description Answered at once where there is something to do, else when there is, or when the wait is over.
          */
         post: operations["nodes_poll"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/providers/{address}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a provider has earned through this scheduler, and what it waits for.
+         * @description Of a wallet that never had a node here everything is 0. What lies in the contract, such as stakes and credits, is read
+         *     from the chain.
+         */
+        get: operations["market_provider"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -895,6 +956,72 @@ export interface components {
          * @example 0x2f8e1c3b5d7a9f0e1c3b5d7a9f0e2f8e1c3b5d7a9f0e1c3b5d7a9f0e2f8e1c3b
          */
         ManifestHash: string;
+        /** @description GPUs of one model and size, as their nodes report them. */
+        MarketClass: {
+            /** Format: int32 */
+            gpus_idle: number;
+            /** Format: int32 */
+            gpus_online: number;
+            /**
+             * Format: int32
+             * @description Those jobs, and the ones like them that paid in another token.
+             */
+            jobs_settled: number;
+            /** @description `cpu` for nodes without a GPU. */
+            model: string;
+            /** Format: int32 */
+            nodes_online: number;
+            paid_median?: components["schemas"]["Amount"] | null;
+            price_floor_median?: components["schemas"]["Amount"] | null;
+            price_floor_min?: components["schemas"]["Amount"] | null;
+            /** Format: int64 */
+            vram_bytes: number;
+        };
+        /** @description One day, in UTC. */
+        MarketDay: {
+            /** Format: int32 */
+            created: number;
+            /** @description Its beginning. */
+            day_ms: components["schemas"]["Timestamp"];
+            /** @description What providers got, in the native coin. */
+            paid: components["schemas"]["Amount"];
+            /** Format: int32 */
+            refunded: number;
+            /** Format: int32 */
+            settled: number;
+            /**
+             * Format: int64
+             * @description From the locked bounty to the first start of the program, of the jobs created on this day that have started.
+             */
+            start_ms_median?: number | null;
+            /** Format: int64 */
+            start_ms_p90?: number | null;
+        };
+        /** @description Supply, prices and volume. Sums of money are of jobs in the native coin alone: other tokens cannot be added to it. */
+        MarketView: {
+            /** @description When it was computed; at most once a minute. */
+            as_of_ms: components["schemas"]["Timestamp"];
+            classes: components["schemas"]["MarketClass"][];
+            /** @description Oldest first, one for each of the last 30 days, today included. */
+            days: components["schemas"]["MarketDay"][];
+            /** Format: int32 */
+            gpus_idle: number;
+            /** Format: int32 */
+            gpus_online: number;
+            /**
+             * Format: int32
+             * @description Heard lately, and approved to work for this scheduler.
+             */
+            nodes_online: number;
+            /** Format: int32 */
+            nodes_total: number;
+            /** Format: int64 */
+            running_jobs: number;
+            /** @description More happened than was looked at: counts and medians are of the newest part. */
+            truncated: boolean;
+            /** Format: int64 */
+            waiting_jobs: number;
+        };
         /** @description Who would take the job now, and why others would not. */
         MatchPreview: {
             /** Format: int32 */
@@ -1141,6 +1268,39 @@ export interface components {
             /** @description A link to the page about this code. */
             type: string;
         };
+        /** @description What a provider earned in one token on one day, in UTC. */
+        ProviderDay: {
+            amount: components["schemas"]["Amount"];
+            /** @description Its beginning. */
+            day_ms: components["schemas"]["Timestamp"];
+            /** Format: int32 */
+            jobs: number;
+            token: string;
+        };
+        /** @description What a provider has earned through this scheduler, in the days that were asked for. */
+        ProviderView: {
+            address: string;
+            /** @description Oldest first, then by token; only days on which something was paid. */
+            days: components["schemas"]["ProviderDay"][];
+            /** @description By token. */
+            earned: components["schemas"]["TokenSum"][];
+            /**
+             * Format: int32
+             * @description Attempts of its nodes that failed, were rejected, or fell silent.
+             */
+            jobs_failed: number;
+            /** Format: int32 */
+            jobs_settled: number;
+            /**
+             * Format: int32
+             * @description Nodes that it has enrolled and not revoked, on chain.
+             */
+            nodes: number;
+            /** @description More happened than was looked at: sums and counts are of the newest part. */
+            truncated: boolean;
+            /** @description Accepted, and not yet paid. */
+            waiting: components["schemas"]["TokenSum"][];
+        };
         /** @description A finished attempt, in the node's words. */
         Receipt: {
             attempt: components["schemas"]["AttemptNumber"];
@@ -1189,6 +1349,18 @@ export interface components {
             release?: components["schemas"]["CompactSignature"] | null;
             /** @description Of `Result` where the outcome is success, of `Failure` otherwise. */
             signature: components["schemas"]["CompactSignature"];
+        };
+        /** @description An image by digest, as a job spec names it. */
+        ResolvedImage: {
+            /**
+             * Format: int64
+             * @description What a node downloads of it, compressed; absent where the registry does not say.
+             */
+            bytes?: number | null;
+            /** @description `registry/name@sha256:…`, for the `image` of a spec. */
+            image: string;
+            /** @description Always `linux/amd64`. */
+            platform: string;
         };
         /** @description What the program needs of a node, and all that it gets. */
         Resources: {
@@ -1326,6 +1498,13 @@ export interface components {
          * @description An instant in milliseconds since the Unix epoch. Nothing in the rules reads a clock: it comes in as an argument.
          */
         Timestamp: number;
+        /** @description Money of one token; the zero address is the native coin. */
+        TokenSum: {
+            amount: components["schemas"]["Amount"];
+            /** Format: int32 */
+            jobs: number;
+            token: string;
+        };
         /** @description A transaction that the scheduler sent for a job. */
         TransactionView: {
             /** Format: int64 */
@@ -1698,6 +1877,52 @@ export interface operations {
                 };
             };
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    specs_resolve: {
+        parameters: {
+            query: {
+                /** @description An image as container tools write it, such as `pytorch/pytorch:latest`. */
+                reference: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResolvedImage"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2183,6 +2408,25 @@ export interface operations {
             };
         };
     };
+    market_market: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MarketView"];
+                };
+            };
+        };
+    };
     nodes_list: {
         parameters: {
             query?: {
@@ -2303,6 +2547,38 @@ export interface operations {
                 };
             };
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    market_provider: {
+        parameters: {
+            query?: {
+                /** @description How many days, today included: 1 to 365, and 30 where absent. Days are those of UTC. */
+                days?: number;
+            };
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderView"];
+                };
+            };
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

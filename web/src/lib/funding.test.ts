@@ -464,6 +464,16 @@ describe("a later visit", () => {
     expect(await unfinished(world)).toEqual([]);
   });
 
+  it("the same job once more is another one, and is told from the first before it is paid", async () => {
+    await paid();
+    const first = (last() as Extract<Funding, { state: "open" }>).submission;
+    const second = await reviewed();
+    expect(second.jobId).not.toBe(first.jobId);
+    expect(last()).toMatchObject({ state: "review", twin: { jobId: first.jobId } });
+    await prepare(world, { spec, money: { ...money, bounty: 2000n } }, tell);
+    expect(last()).not.toHaveProperty("twin");
+  });
+
   it("another job waits until it is known whether the first was paid", async () => {
     const first = world.records.save(await asked());
     await prepare(world, { spec, money: { ...money, bounty: 2000n } }, tell);

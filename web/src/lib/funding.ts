@@ -75,7 +75,13 @@ export type Funding =
   | { state: "idle" }
   | { state: "working"; doing: Doing; share?: number }
   /** All is ready; a person must look at it. */
-  | { state: "review"; submission: Submission; quote: Quote }
+  | {
+      state: "review";
+      submission: Submission;
+      quote: Quote;
+      /** The newest submission of the same job that is paid already: a person may not mean to pay for another. */
+      twin?: Submission;
+    }
   | { state: "paying"; submission: Submission; phase: Exclude<Progress["phase"], "mined">; tx?: Hex }
   /** The wallet was asked and something went wrong: only the chain knows. */
   | {
@@ -174,7 +180,10 @@ export async function prepare(
     const now = Math.max(await world.blockTime(), world.clock());
     const fresh = termsOf(spec, money, info, world.submitter, now, world.salt());
     const submission = await choose(world, fresh, spec, money.deadlineSeconds, now);
-    await announceAndReview(world, submission, tell);
+    const twin = world.records
+      .of(world.domain, world.submitter)
+      .find((known) => known.step === "open" && isSameJob(known, fresh, money.deadlineSeconds));
+    await announceAndReview(world, submission, tell, twin);
   });
 }
 
@@ -235,7 +244,12 @@ async function choose(
   };
 }
 
-async function announceAndReview(world: FundingWorld, chosen: Submission, tell: Tell): Promise<void> {
+async function announceAndReview(
+  world: FundingWorld,
+  chosen: Submission,
+  tell: Tell,
+  twin?: Submission,
+): Promise<void> {
   const submission = write(world, chosen);
   const terms = fromWire(submission.terms);
   // The record came from storage, which others could have changed.
@@ -255,7 +269,7 @@ async function announceAndReview(world: FundingWorld, chosen: Submission, tell: 
   const { gas, gasPrice } = await world.estimate(terms);
   const needed = terms.bounty + gas * gasPrice;
   if (balance < needed) throw new StopError("balance", String(needed - balance));
-  tell({ state: "review", submission, quote: { gas, gasPrice, balance } });
+  tell({ state: "review", submission, quote: { gas, gasPrice, balance }, ...(twin ? { twin } : {}) });
 }
 
 function write(world: FundingWorld, submission: Submission): Submission {

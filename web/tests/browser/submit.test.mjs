@@ -34,7 +34,7 @@ async function fill(page, { bounty = BOUNTY, name = "mill" } = {}) {
   await page.getByText("WASM module").click();
   const module = { name: "mill.wasm", mimeType: "application/wasm", buffer: MODULE };
   await page.getByLabel("Choose a .wasm file").setInputFiles(module);
-  await page.getByText("mill.wasm (").waitFor();
+  await page.getByText("mill.wasm", { exact: true }).waitFor();
   await page.getByLabel("Name", { exact: false }).first().fill(name);
   await page.getByLabel("Bounty", { exact: true }).fill(bounty);
 }
@@ -80,6 +80,7 @@ describe("submit", () => {
       const page = await openForm(browser);
       await fill(page, { name: "count grains" });
       await page.getByRole("button", { name: "Add a dataset" }).click();
+      await page.getByText("Files from this device").click();
       await page
         .getByLabel("Choose files")
         .setInputFiles({ name: "grains.txt", mimeType: "text/plain", buffer: Buffer.from("grist") });
@@ -144,7 +145,7 @@ describe("submit", () => {
       await page.reload();
       const bounty = page.getByLabel("Bounty", { exact: true });
       await until("the draft", async () => (await bounty.inputValue()) === "3.5");
-      await page.getByText("mill.wasm (").waitFor();
+      await page.getByText("mill.wasm", { exact: true }).waitFor();
       page.once("dialog", (dialog) => dialog.accept());
       await page.getByRole("button", { name: "Start over" }).click();
       assert.equal(await bounty.inputValue(), "");
@@ -161,6 +162,41 @@ describe("submit", () => {
       await assertAccessible(page);
       assert.deepEqual(browser.wallet.sent(), 0);
       assert.equal(browser.wallet.requests.filter(({ method }) => method === "personal_sign").length, 0);
+    }),
+  );
+
+  test("as one types, the page says which nodes match, and why the others do not", limit, () =>
+    inBrowser(stack, { party: null }, async (browser) => {
+      const page = await openForm(browser, { connected: false });
+      await page.getByText("WASM module").click();
+      await page.getByText("2 of 2 nodes match").waitFor();
+      await page.getByText("Advanced").first().click();
+      await page.getByLabel("CPUs").fill("64");
+      await page.getByText("0 of 2 nodes match").waitFor();
+      await page.getByText("Left out by CPUs").waitFor();
+      await page.getByText("What would help").waitFor();
+      await page.getByText("Any GPU").click();
+      await page.getByText("Left out by the number of GPUs").waitFor();
+      assert.equal(await page.getByLabel("GPUs").inputValue(), "1");
+      await page.getByLabel("Bounty", { exact: true }).fill("2");
+      await page.getByText("1.9 U2U").waitFor();
+    }),
+  );
+
+  test("a tag that cannot be resolved says why, and is not submitted", limit, () =>
+    inBrowser(stack, {}, async (browser) => {
+      const page = await openForm(browser);
+      // A stranger's reference must not make the scheduler ask its own network.
+      await page.getByLabel("Image", { exact: true }).fill("127.0.0.1:9/tools/digits:latest");
+      await page.getByLabel("Bounty", { exact: true }).fill(BOUNTY);
+      await page.getByRole("button", { name: "Resolve tag" }).click();
+      await page
+        .getByText(/127\.0\.0\.1/)
+        .first()
+        .waitFor();
+      await submit(page);
+      await page.getByText("This names no exact image yet").waitFor();
+      assert.deepEqual(await records(page), []);
     }),
   );
 
@@ -293,30 +329,27 @@ describe("submit", () => {
     }),
   );
 
-  test("of two tabs the second is refused", limit, () =>
+  test("of two tabs the second is refused, and has the same id", limit, () =>
     inBrowser(stack, {}, async (browser) => {
       const first = await openForm(browser);
       await toReview(first);
+      const second = await browser.page("/submit/");
+      await second.getByRole("banner").getByRole("button", { name: /^0x/ }).waitFor();
+      await second.getByText("mill.wasm", { exact: true }).waitFor();
+      await submit(second);
+      await review(second).waitFor();
+      assert.equal((await records(first)).length, 1);
       browser.wallet.faults.hold = true;
       await confirm(first).click();
       await first.getByText("Confirm in your wallet…").waitFor();
-      const second = await browser.page("/submit/");
-      await second.getByRole("banner").getByRole("button", { name: /^0x/ }).waitFor();
-      await second.getByText("mill.wasm (").waitFor();
+      await confirm(second).click();
+      await second.getByText("Another tab waits for your wallet.").waitFor();
       browser.wallet.faults.hold = false;
-      // Signing in must pass the wallet; paying is what waits.
-      browser.wallet.faults.holdTransaction = true;
+      await arrived(first);
+      assert.equal(browser.wallet.sent(), 1);
+      // Once more from the second tab is another job, and says so before it is paid.
       await submit(second);
-      await Promise.race([
-        confirm(second)
-          .waitFor()
-          .then(() => confirm(second).click()),
-        arrived(second),
-      ]);
-      browser.wallet.faults.holdTransaction = false;
-      const id = await arrived(first);
-      assert.equal(await escrowState(stack, id).then((state) => state > 0), true);
-      assert.equal((await records(first)).length, 1, "both tabs have the same id");
+      await review(second).getByText("You have paid for this same job already").waitFor();
     }),
   );
 
@@ -374,4 +407,135 @@ describe("submit", () => {
       await arrived(page);
     }),
   );
+
+  test("the scheduler is down before paying: nothing is sent", limit, () =>
+    inBrowser(stack, { expected: DOWN }, async (browser) => {
+      const page = await openForm(browser);
+      await toReview(page);
+      await review(page).getByRole("button", { name: "Back to the form" }).click();
+      await stack.command("scheduler kill");
+      await submit(page);
+      await page.getByText("The scheduler cannot be reached. Nothing was paid").waitFor();
+      assert.equal(browser.wallet.sent(), 0);
+      await stack.command("scheduler start");
+      await submit(page);
+      await confirm(page).click();
+      await arrived(page);
+    }),
+  );
+
+  test(
+    "the scheduler is down after paying: the page says where the money is, and goes on when it is back",
+    limit,
+    () =>
+      inBrowser(stack, { expected: DOWN }, async (browser) => {
+        const page = await openForm(browser);
+        await toReview(page);
+        await stack.command("scheduler kill");
+        await confirm(page).click();
+        await page
+          .getByText(/Locked on chain at block \d+\. Waiting for the scheduler\. Refundable from/)
+          .waitFor();
+        const [{ jobId }] = await records(page);
+        assert.equal(await escrowState(stack, jobId), 1);
+        await stack.command("scheduler start");
+        assert.equal(await arrived(page), jobId);
+      }),
+  );
 });
+
+describe("a chain without nodes", () => {
+  let quiet;
+  before(async () => {
+    if (!skip) quiet = await startStack({ nodes: 0 });
+  });
+  after(() => quiet?.close());
+  const request = (method, ...params) => quiet.rpc.request({ method, params });
+
+  test("nobody takes the job: after the deadline the bounty comes back", limit, () =>
+    inBrowser(quiet, {}, async (browser) => {
+      const page = await openForm(browser);
+      await toReview(page);
+      await confirm(page).click();
+      const id = await arrived(page);
+      const locked = await quiet.rpc.getBalance({ address: browser.wallet.address });
+      await request("evm_increaseTime", 86_401);
+      await until("the refund", async () => (await escrowState(quiet, id)) === 7);
+      const back = (await quiet.rpc.getBalance({ address: browser.wallet.address })) - locked;
+      assert.equal(back, parseEther(BOUNTY), "the wallet did not even pay for the refund");
+    }),
+  );
+
+  test("the wallet sends it again with another fee: followed", limit, () =>
+    inBrowser(quiet, {}, async (browser) => {
+      const page = await openForm(browser);
+      await toReview(page);
+      await request("evm_setIntervalMining", 0);
+      await confirm(page).click();
+      await page.getByText("Sent; waiting for a block…").waitFor();
+      const replacement = await replace(quiet, browser.wallet, (sent) => sent);
+      await request("evm_setIntervalMining", 1);
+      const id = await arrived(page);
+      assert.equal(await escrowState(quiet, id), 1);
+      assert.equal((await records(page))[0].tx, replacement);
+    }),
+  );
+
+  test("the wallet cancels it by another transaction: not seen, and safe to try again", limit, () =>
+    inBrowser(quiet, {}, async (browser) => {
+      const page = await openForm(browser);
+      await toReview(page);
+      await request("evm_setIntervalMining", 0);
+      await confirm(page).click();
+      await page.getByText("Sent; waiting for a block…").waitFor();
+      await replace(quiet, browser.wallet, () => ({ to: browser.wallet.address, input: "0x", value: 0n }));
+      await request("evm_setIntervalMining", 1);
+      await page.getByText("Asking the chain what happened").waitFor();
+      await page.getByText("Not seen on chain").waitFor({ timeout: 60_000 });
+      const [{ jobId }] = await records(page);
+      await page.getByRole("button", { name: "Try again" }).click();
+      await confirm(page).click();
+      assert.equal(await arrived(page), jobId);
+      assert.equal(await escrowState(quiet, jobId), 1);
+    }),
+  );
+
+  test("the chain takes the block back: the page says so, and the same id is paid again", limit, () =>
+    inBrowser(quiet, {}, async (browser) => {
+      const page = await openForm(browser);
+      await toReview(page);
+      const before = await request("evm_snapshot");
+      await confirm(page).click();
+      const id = await arrived(page);
+      await request("evm_revert", before);
+      assert.equal(await escrowState(quiet, id), 0);
+      const back = await browser.page("/submit/");
+      const notice = back.getByRole("region", { name: "1 unfinished submission" });
+      await notice.getByText("the chain has taken that block back").waitFor();
+      await notice.getByRole("button", { name: "Continue" }).click();
+      await confirm(back).click();
+      assert.equal(await arrived(back), id);
+      assert.equal(await escrowState(quiet, id), 1);
+    }),
+  );
+});
+
+/** Sends a transaction in the place of the one that the wallet has sent last, and answers its hash. */
+async function replace(on, wallet, change) {
+  const pool = await on.rpc.request({ method: "eth_getBlockByNumber", params: ["pending", true] });
+  const sent = pool.transactions.find(({ from }) => from === wallet.address.toLowerCase());
+  assert.ok(sent, "nothing waits for a block");
+  const { to, input, value } = change({ to: sent.to, input: sent.input, value: BigInt(sent.value) });
+  const signed = await wallet.account.signTransaction({
+    chainId: on.chain_id,
+    type: "eip1559",
+    nonce: Number(sent.nonce),
+    gas: BigInt(sent.gas),
+    maxFeePerGas: BigInt(sent.maxFeePerGas ?? sent.gasPrice) * 2n,
+    maxPriorityFeePerGas: BigInt(sent.maxPriorityFeePerGas ?? sent.gasPrice) * 2n,
+    to,
+    data: input,
+    value,
+  });
+  return on.rpc.sendRawTransaction({ serializedTransaction: signed });
+}

@@ -98,8 +98,8 @@ function Dropped({ at }: { at: number }) {
   const info = useInfo();
   const [isOver, setOver] = useState(false);
   const error = useIssue(`inputs.${at}.uri`);
-  const packing = usePacking(info.data?.content_bytes_max, ({ cid }, file) => {
-    setValue(`inputs.${at}.file`, file, { shouldDirty: true });
+  const packing = usePacking(info.data?.content_bytes_max, ({ cid, bytes }, file) => {
+    setValue(`inputs.${at}.file`, `${file} (${formatBytes(bytes)})`, { shouldDirty: true });
     setValue(`inputs.${at}.uri`, `ipfs://${cid}`, { shouldValidate: true, shouldDirty: true });
   });
   const drop = (event: DragEvent) => {
