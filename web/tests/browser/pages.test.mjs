@@ -110,7 +110,7 @@ test("lists that pages share do not get in each other's way", { skip, timeout: 6
     await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Nodes" }).click();
     await page.getByText("2 of 2 nodes").waitFor();
     await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Market" }).click();
-    await page.getByText("Price and capacity by GPU").waitFor();
+    await page.getByRole("heading", { name: "Price and capacity by GPU" }).waitFor();
   });
 });
 

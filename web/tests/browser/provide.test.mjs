@@ -168,6 +168,14 @@ test("from a wallet to a node that earns, and the money out", { skip, timeout: 2
     const end = await stack.rpc.getBalance({ address: browser.wallet.address });
     assert.ok(end > before + paid + parseEther("0.49"), "stake and payment are in the wallet, less gas");
 
+    // The machine goes away: the page says so, and what to do.
+    machine.child.kill("SIGKILL");
+    await page.goto(`${stack.url}/provide/?node=${node}`);
+    await page.getByText("The node is online").waitFor();
+    await page.getByText("The scheduler has not heard of the node for a while.").waitFor({ timeout: 60_000 });
+    await page.goto(`${stack.url}/provide/dashboard/`);
+    await page.getByText("Offline", { exact: true }).waitFor();
+
     // Taking the approval back, and revoking the node, each ask first.
     await page.getByRole("button", { name: "Take the approval back" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Take the approval back" }).click();
