@@ -43,7 +43,8 @@ function runCommand(command, folder) {
 /** A node that has only a key, and its consent at the scheduler. */
 async function leaveConsent(provider, { expiresInSeconds = 3600, offer = {} } = {}) {
   const account = privateKeyToAccount(generatePrivateKey());
-  const expires = Math.floor(Date.now() / 1000) + expiresInSeconds;
+  const { timestamp } = await stack.rpc.getBlock();
+  const expires = Number(timestamp) + expiresInSeconds;
   const long = await account.signTypedData({
     domain: { name: "Gristmill", version: "1", chainId: stack.chain_id, verifyingContract: stack.contract },
     types: {
@@ -172,6 +173,8 @@ test("from a wallet to a node that earns, and the money out", { skip, timeout: 2
     machine.child.kill("SIGKILL");
     await page.goto(`${stack.url}/provide/?node=${node}`);
     await page.getByText("The node is online").waitFor();
+    // Time passes for the scheduler as it does on chain.
+    await stack.rpc.request({ method: "evm_increaseTime", params: [600] });
     await page.getByText("The scheduler has not heard of the node for a while.").waitFor({ timeout: 60_000 });
     await page.goto(`${stack.url}/provide/dashboard/`);
     await page.getByText("Offline", { exact: true }).waitFor();
