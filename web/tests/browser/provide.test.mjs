@@ -75,6 +75,21 @@ async function leaveConsent(provider, { expiresInSeconds = 3600, offer = {} } = 
   return account.address;
 }
 
+/** Accessible in both themes at both widths, and never wider than the window. */
+async function assertFits(page) {
+  for (const width of [360, 1440]) {
+    await page.setViewportSize({ width, height: 900 });
+    for (const theme of ["dark", "light"]) {
+      await page.evaluate((wanted) => {
+        document.documentElement.dataset.theme = wanted;
+      }, theme);
+      await assertAccessible(page);
+    }
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(over <= 0, `${over} px wider than the window of ${width} px`);
+  }
+}
+
 const step = (page) => page.locator("[aria-current=step]");
 
 test("from a wallet to a node that earns, and the money out", { skip, timeout: 240_000 }, async () => {
@@ -105,7 +120,7 @@ test("from a wallet to a node that earns, and the money out", { skip, timeout: 2
     );
     await step(page).getByText("Measured: not yet").waitFor();
     assert.ok(await step(page).getByRole("button", { name: "Go on" }).isDisabled());
-    await assertAccessible(page);
+    await assertFits(page);
     await page.reload();
     await step(page).getByRole("checkbox").check();
     await step(page).getByRole("button", { name: "Go on" }).click();
@@ -158,7 +173,7 @@ test("from a wallet to a node that earns, and the money out", { skip, timeout: 2
       const card = page.locator("main").getByText("Earned today").locator("..");
       return (await card.innerText()).includes("0.0475 U2U");
     });
-    await assertAccessible(page);
+    await assertFits(page);
 
     // What is in the market comes out again, all of it.
     const section = page.locator("section", { has: page.getByRole("heading", { name: "Withdrawable now" }) });

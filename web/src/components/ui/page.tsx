@@ -79,7 +79,10 @@ export function Stat({ label, value, note }: { label: string; value: ReactNode; 
   return (
     <div className="rounded-xl border border-line bg-ground px-4 py-3.5">
       <p className="label">{label}</p>
-      <div className="mt-1.5 text-xl leading-7 font-semibold">{value}</div>
+      {/* On a phone a long amount may break before its coin. */}
+      <div className="mt-1.5 text-xl leading-7 font-semibold max-sm:text-base max-sm:[&_span]:whitespace-normal">
+        {value}
+      </div>
       {note && <p className="mt-0.5 text-[13px] text-ink-soft">{note}</p>}
     </div>
   );
