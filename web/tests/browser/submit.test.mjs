@@ -222,6 +222,30 @@ describe("submit", () => {
     }),
   );
 
+  for (const theme of ["light", "dark"]) {
+    for (const width of [360, 1440]) {
+      test(`form and review are accessible, ${theme}, ${width} px`, limit, () =>
+        inBrowser(stack, { theme, width }, async (browser) => {
+          const page = await openForm(browser);
+          await fill(page);
+          await page.getByRole("button", { name: "Add a dataset" }).click();
+          await page.getByText("Web link").click();
+          await page.getByRole("button", { name: "Add a variable" }).click();
+          for (const advanced of await page.getByText("Advanced").all()) await advanced.click();
+          await page.getByText("2 of 2 nodes match").waitFor();
+          await assertAccessible(page);
+          const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+          assert.equal(wide, false, "the page scrolls sideways");
+          await page.getByRole("button", { name: "Remove: Input 1" }).click();
+          await page.getByRole("button", { name: "Remove 1" }).click();
+          await submit(page);
+          await review(page).waitFor();
+          await assertAccessible(page);
+        }),
+      );
+    }
+  }
+
   test("a pasted spec fills the form; unknown fields are refused by name", limit, () =>
     inBrowser(stack, { party: null }, async (browser) => {
       const page = await openForm(browser, { connected: false });
