@@ -348,6 +348,19 @@ describe("the wallet", () => {
     expect(world.payments).toBe(1);
   });
 
+  it("was opened elsewhere between review and payment: found open, and not paid again", async () => {
+    const submission = await reviewed();
+    world.lock(fromWire(submission.terms));
+    await pay(world, submission, tell, signal());
+    expect(last()).toMatchObject({ state: "open", submission: { step: "open" } });
+    expect(world.payments).toBe(1);
+    // What the contract refuses for another reason stays a refusal.
+    world.escrow.clear();
+    world.fails.open = new TransactionError("ZeroBounty", "reverted", false);
+    await pay(world, submission, tell, signal());
+    expect(last()).toMatchObject({ state: "stopped", why: "reverted", detail: "ZeroBounty" });
+  });
+
   it("is busy in another tab: nothing is sent here", async () => {
     const submission = await reviewed();
     world.open = async () => {
@@ -454,8 +467,11 @@ describe("a later visit", () => {
 
   it("forgets what can never be locked", async () => {
     const submission = await reviewed();
+    expect(await unfinished(world)).toEqual([]);
+    expect(world.records.find(submission.jobId)).toBeDefined();
     world.time = submission.terms.deadline;
     expect(await unfinished(world)).toEqual([]);
+    expect(world.records.find(submission.jobId)).toBeUndefined();
     world.records.save(await asked());
     const [prompted] = world.records.of(world.domain, world.submitter);
     world.time = (prompted?.terms.deadline ?? 0) + 1;

@@ -424,6 +424,9 @@ export async function settleDoubt(
   }
 }
 
+/** The chain is asked about no more records at a visit. */
+const LOOKED_AT_MAX = 10;
+
 /** What the chain says of a record of an earlier visit. */
 export type Unfinished = {
   submission: Submission;
@@ -446,13 +449,13 @@ export async function unfinished(world: FundingWorld): Promise<Unfinished[]> {
     } else if (escrow === "cancelled" || (escrow === "none" && isExpired && submission.step === "prepared")) {
       // It can never be locked.
       world.records.forget(submission.jobId);
-    } else if (escrow === "none") found.push({ submission, escrow, isExpired });
-    else if (submission.step !== "open") {
+    } else if (escrow === "none") {
+      // The wallet was never asked for one that is prepared only, and its draft is still in the form.
+      if (submission.step !== "prepared") found.push({ submission, escrow, isExpired });
+    } else if (submission.step !== "open") {
       // Paid while nobody looked.
       found.push({ submission: world.records.save({ ...submission, step: "open" }), escrow, isExpired });
     }
   }
   return found;
 }
-/** The chain is asked about no more of them at a visit. */
-const LOOKED_AT_MAX = 10;

@@ -1,6 +1,9 @@
 // Submitting a job over a real scheduler, chain and nodes: the money moves once, whatever the wallet, the tabs, the chain
 // and the scheduler do meanwhile.
 import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { parseAbi, parseEther } from "viem";
 import { parseShell } from "./shell-words.mjs";
@@ -90,7 +93,7 @@ describe("submit", () => {
       const dialog = review(page);
       await dialog.getByText("0.0125 U2U").waitFor();
       // Money at stake: neither Escape nor a stray click closes it.
-      await page.keyboard.press("Escape");
+      for (let press = 0; press < 3; press++) await page.keyboard.press("Escape");
       await page.mouse.click(5, 5);
       assert.ok(await confirm(page).isVisible());
       assert.equal(browser.wallet.sent(), 0);
@@ -152,6 +155,44 @@ describe("submit", () => {
     }),
   );
 
+  test("files are forgotten by a reload: they are dropped again, unless the scheduler has them", limit, () =>
+    inBrowser(stack, {}, async (browser) => {
+      const page = await openForm(browser);
+      await fill(page);
+      const grains = {
+        name: "fresh.txt",
+        mimeType: "text/plain",
+        buffer: Buffer.from(`grist ${Date.now()}`),
+      };
+      await page.getByRole("button", { name: "Add a dataset" }).click();
+      await page.getByLabel("Choose files").setInputFiles(grains);
+      await page.getByText("fresh.txt (").waitFor();
+      await page.reload();
+      await page.getByText("fresh.txt (").waitFor();
+      await page.getByRole("banner").getByRole("button", { name: /^0x/ }).waitFor();
+      await submit(page);
+      await page
+        .getByText(/is not on this page any more and not with the scheduler: drop it again/)
+        .waitFor();
+      assert.deepEqual(await records(page), []);
+      await page.getByRole("button", { name: "Close" }).click();
+      await page.getByLabel("Choose files").setInputFiles(grains);
+      await page.getByLabel("Choose a .wasm file").setInputFiles({
+        name: "mill.wasm",
+        mimeType: "application/wasm",
+        buffer: MODULE,
+      });
+      await submit(page);
+      await review(page).waitFor();
+      await review(page).getByRole("button", { name: "Back to the form" }).click();
+      await page.reload();
+      await page.getByRole("banner").getByRole("button", { name: /^0x/ }).waitFor();
+      await page.getByText("fresh.txt (").waitFor();
+      await submit(page);
+      await review(page).waitFor();
+    }),
+  );
+
   test("a form that is not right says what to do, and asks no wallet", limit, () =>
     inBrowser(stack, {}, async (browser) => {
       const page = await openForm(browser);
@@ -164,6 +205,37 @@ describe("submit", () => {
       assert.equal(browser.wallet.requests.filter(({ method }) => method === "personal_sign").length, 0);
     }),
   );
+
+  test("a folder and a dropped file have the CIDs that the command line computes", limit, async (t) => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "gristmill-data-"));
+    t.after(() => fs.rmSync(folder, { recursive: true }));
+    fs.mkdirSync(path.join(folder, "set/deep"), { recursive: true });
+    fs.writeFileSync(path.join(folder, "set/B.txt"), "grist");
+    fs.writeFileSync(path.join(folder, "set/größe ☃"), "");
+    fs.writeFileSync(path.join(folder, "set/deep/large"), Buffer.alloc(3_000_000, "flour"));
+    fs.writeFileSync(path.join(folder, "one.csv"), "a,b\n1,2\n");
+    const paths = ["set", "one.csv"].map((name) => path.join(folder, name));
+    const { stdout, stderr } = await runCli(stack, "upload", "--dry-run", "--json", ...paths);
+    const [set, one] = JSON.parse(stdout || `[${stderr}]`).map(({ cid }) => `ipfs://${cid}`);
+    await inBrowser(stack, { party: null }, async (browser) => {
+      const page = await openForm(browser, { connected: false });
+      const draft = () => page.evaluate(() => JSON.parse(localStorage.getItem("gristmill:draft") ?? "{}"));
+      const uri = (at) => until("the CID", async () => (await draft()).inputs?.[at]?.uri);
+      await page.getByRole("button", { name: "Add a dataset" }).click();
+      await page.getByLabel("Choose a folder").setInputFiles(paths[0]);
+      assert.equal(await uri(0), set);
+      await page.getByRole("button", { name: "Add a dataset" }).click();
+      const dropped = await page.evaluateHandle(() => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File(["a,b\n1,2\n"], "one.csv"));
+        return transfer;
+      });
+      await page.locator("[data-drop]").nth(1).dispatchEvent("drop", { dataTransfer: dropped });
+      assert.equal(await uri(1), one);
+      const inputs = (await draft()).inputs.map((input) => input.path);
+      assert.deepEqual(inputs, ["data", "data-2"]);
+    });
+  });
 
   test("as one types, the page says which nodes match, and why the others do not", limit, () =>
     inBrowser(stack, { party: null }, async (browser) => {
@@ -318,7 +390,6 @@ describe("submit", () => {
       await page.close();
       browser.wallet.faults.declineTransaction = true;
       browser.wallet.faults.hold = false;
-      await until("the refusal", () => true);
       const back = await browser.page("/submit/");
       const cancel = back.getByRole("button", { name: "Cancel for good" });
       await cancel.waitFor();

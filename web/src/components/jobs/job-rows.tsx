@@ -85,7 +85,7 @@ export function JobRows({
     >
       <caption className="sr-only">{t("title")}</caption>
       <thead className="max-md:sr-only">
-        <tr className="border-b border-line">
+        <tr>
           <td className="w-12" />
           {COLUMNS.map(({ key, width, numeric }) => (
             <th
@@ -139,12 +139,12 @@ const JobRow = memo(function JobRow(props: RowProps) {
   return (
     <tr
       aria-rowindex={rowIndex}
-      className={`h-[53px] border-b border-line max-md:grid max-md:h-32 max-md:grid-cols-[16px_minmax(0,1fr)_auto] max-md:content-center max-md:items-center max-md:gap-x-3 max-md:gap-y-2 max-md:px-4 ${isSelected ? "bg-brand-tint" : "hover:bg-raised"}`}
+      className={`h-[53px] border-t border-line max-md:grid max-md:h-32 max-md:grid-cols-[16px_minmax(0,1fr)_auto] max-md:content-center max-md:items-center max-md:gap-x-3 max-md:gap-y-2 max-md:px-4 ${isSelected ? "bg-brand-tint" : "hover:bg-raised"}`}
     >
-      <td className="pl-4 max-md:p-0">
+      <td className="peer pl-4 max-md:p-0 max-md:empty:hidden">
         <Select {...props} />
       </td>
-      <td className="px-2 max-md:col-span-2 max-md:p-0">
+      <td className="px-2 max-md:col-span-2 max-md:p-0 max-md:peer-empty:col-span-3">
         <Name job={job} />
       </td>
       <td className="px-2 max-md:col-span-2 max-md:p-0">

@@ -102,7 +102,10 @@ function Jobs({
     },
     refetchInterval: terms.size <= 50 ? 5000 : 60_000,
   });
-  const isShown = ({ stored }: ChainJob) => withEnded || holdsMoney(stored) || stored.state === "none";
+  // What something is being done on stays, although it may have ended by that.
+  const [active, setActive] = useState<string>();
+  const isShown = ({ id, stored }: ChainJob) =>
+    withEnded || holdsMoney(stored) || stored.state === "none" || id === active;
   const shown = jobs.data?.filter(isShown) ?? [];
   return (
     <Card
@@ -135,7 +138,7 @@ function Jobs({
           <Empty title={t("none")}>{t("noneText")}</Empty>
         </div>
       ) : (
-        <RecoverJobs jobs={shown} address={address} />
+        <RecoverJobs jobs={shown} address={address} onActive={setActive} />
       )}
     </Card>
   );

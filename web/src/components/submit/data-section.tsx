@@ -105,12 +105,14 @@ function Dropped({ at }: { at: number }) {
   const drop = (event: DragEvent) => {
     event.preventDefault();
     setOver(false);
-    // The list is gone once this handler ends, so the entries are taken out of it at once.
-    const { items } = event.dataTransfer;
-    const entries = takeEntries(items);
+    // The list is gone once this handler ends, so what is in it is taken out at once.
+    const items = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
+    const entries = items.flatMap((item) => item.webkitGetAsEntry() ?? []);
+    const files = items.flatMap((item) => item.getAsFile() ?? []);
     packing.add(async () => {
-      const { readEntries } = await import("./pack/car");
-      return readEntries(entries);
+      const { fromFileList, readEntries } = await import("./pack/car");
+      // Files that were put into the drop by a program have no entries.
+      return entries.length > 0 ? readEntries(entries) : fromFileList(files);
     });
   };
   const choose = (files: FileList | null) => {
@@ -152,10 +154,6 @@ function Dropped({ at }: { at: number }) {
       )}
     </div>
   );
-}
-
-function takeEntries(items: DataTransferItemList): FileSystemEntry[] {
-  return [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
 }
 
 function Picker({

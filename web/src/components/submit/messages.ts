@@ -79,7 +79,6 @@ const en = {
   "gpu.offline": "none online",
   "gpu.from": "from {amount} a job",
   "gpu.paid": "median paid {amount}",
-  "gpu.custom": "As set below",
   "gpu.failed": "The nodes cannot be listed now. You can submit all the same.",
   advanced: "Advanced",
   "gpu.count": "GPUs",
@@ -173,7 +172,6 @@ const en = {
   submitHelp: "Nothing is paid before you have seen it once more.",
   connect: "Connect a wallet to submit.",
   schedulerDown: "The scheduler does not answer, so nothing can be submitted now. Your draft is kept.",
-  fix: "{count} to correct before the job can be submitted.",
 
   "doing.checking": "Checking the job…",
   "doing.signingIn": "Sign in with your wallet. This costs nothing.",
@@ -246,7 +244,6 @@ const en = {
 
   "unfinished.one": "1 unfinished submission",
   "unfinished.many": "{count} unfinished submissions",
-  "unfinished.never": "Prepared; the wallet was not asked.",
   "unfinished.asked": "The wallet was asked. The chain has not seen the payment.",
   "unfinished.undone": "It was locked, and the chain has taken that block back. It may come again by itself.",
   "unfinished.expired": "Its deadline has passed, so it can never be paid.",
@@ -258,6 +255,8 @@ const en = {
   "unfinished.cancel": "Cancel for good",
   "unfinished.cancelled": "Cancelled: it can never be paid.",
   "unfinished.forget": "Forget",
+  "unfinished.forgetConfirm":
+    "Forget it here? If it is paid after all, you find it under Jobs and Recover; this page then no longer keeps you from paying twice.",
 
   "paste.help":
     "A job spec in JSON, as `gristmill submit` takes it. It replaces what the form says of the job.",
@@ -344,7 +343,6 @@ const vi: Record<SubmitKey, string> = {
   "gpu.offline": "không có máy nào",
   "gpu.from": "từ {amount} một việc",
   "gpu.paid": "trung vị đã trả {amount}",
-  "gpu.custom": "Như đặt bên dưới",
   "gpu.failed": "Hiện không liệt kê được máy. Bạn vẫn gửi việc được.",
   advanced: "Nâng cao",
   "gpu.count": "Số GPU",
@@ -437,7 +435,6 @@ const vi: Record<SubmitKey, string> = {
   submitHelp: "Chưa trả gì trước khi bạn xem lại lần nữa.",
   connect: "Kết nối ví để gửi việc.",
   schedulerDown: "Bộ điều phối không trả lời nên hiện không gửi được. Bản nháp vẫn được giữ.",
-  fix: "Còn {count} chỗ cần sửa trước khi gửi.",
 
   "doing.checking": "Đang kiểm tra việc…",
   "doing.signingIn": "Hãy đăng nhập bằng ví. Không tốn phí.",
@@ -508,7 +505,6 @@ const vi: Record<SubmitKey, string> = {
 
   "unfinished.one": "1 lần gửi còn dở",
   "unfinished.many": "{count} lần gửi còn dở",
-  "unfinished.never": "Đã chuẩn bị; chưa hỏi ví.",
   "unfinished.asked": "Đã hỏi ví. Chuỗi chưa thấy khoản trả.",
   "unfinished.undone": "Đã khóa, nhưng chuỗi đã bỏ khối đó. Nó có thể tự trở lại.",
   "unfinished.expired": "Đã quá hạn chót nên không bao giờ trả được nữa.",
@@ -520,6 +516,8 @@ const vi: Record<SubmitKey, string> = {
   "unfinished.cancel": "Hủy hẳn",
   "unfinished.cancelled": "Đã hủy: không bao giờ trả được nữa.",
   "unfinished.forget": "Bỏ qua",
+  "unfinished.forgetConfirm":
+    "Bỏ qua ở đây? Nếu sau cùng vẫn được trả, bạn thấy nó ở Công việc và Thu hồi; trang này khi đó không còn ngăn bạn trả hai lần.",
 
   "paste.help": "Đặc tả việc dạng JSON, như `gristmill submit` nhận. Nó thay những gì biểu mẫu nói về việc.",
   "paste.label": "Đặc tả việc",
