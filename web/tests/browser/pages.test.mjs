@@ -147,12 +147,16 @@ test("status tells a scheduler that is gone from a chain that is well", {
     const row = (name) => page.getByRole("row", { name: new RegExp(`^${name}`) });
     await stack.command("scheduler kill");
     await page.getByRole("button", { name: "Ask again" }).click();
-    await row("Scheduler").getByText("Down", { exact: true }).waitFor();
-    await row("Readiness").getByText("Down", { exact: true }).waitFor();
-    await row("Chain").getByText("OK", { exact: true }).waitFor();
-    await row("Contract").getByText("bytes of code").waitFor();
-    await page.getByText("Something needs a look.").waitFor();
-    await stack.command("scheduler start");
+    try {
+      await row("Scheduler").getByText("Down", { exact: true }).waitFor();
+      await row("Readiness").getByText("Down", { exact: true }).waitFor();
+      await row("Chain").getByText("OK", { exact: true }).waitFor();
+      await row("Contract").getByText("bytes of code").waitFor();
+      await page.getByText("Something needs a look.").waitFor();
+    } finally {
+      // The other tests need it.
+      await stack.command("scheduler start");
+    }
     await page.getByText("Everything answers.").waitFor({ timeout: 40_000 });
   });
 });

@@ -80,8 +80,11 @@ async function assertFits(page) {
   for (const width of [360, 1440]) {
     await page.setViewportSize({ width, height: 900 });
     for (const theme of ["dark", "light"]) {
-      await page.evaluate((wanted) => {
+      await page.evaluate(async (wanted) => {
         document.documentElement.dataset.theme = wanted;
+        // Colours fade over, and axe must not look at them on their way.
+        await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+        await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {})));
       }, theme);
       await assertAccessible(page);
     }
