@@ -9,7 +9,7 @@ use gristmill_market::node::{Mode, Node, Standing};
 use gristmill_market::world::WINDOW_MAX;
 use gristmill_market::{Changes, Needs, Reply, Window, World};
 use gristmill_protocol::Address;
-use gristmill_protocol::api::{EventBody, JobEvent, JobState};
+use gristmill_protocol::api::{EventBody, JobEvent};
 use gristmill_protocol::ids::{AttemptNumber, JobId, ReceiptHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::spec::{RuntimeKind, Strategy};

@@ -43,9 +43,10 @@ async fn lists_are_filtered_by_node_state_and_text() {
     let (submitter, miller) = (PrivateKeySigner::random(), PrivateKeySigner::random());
     let node = mill.node(&miller).await;
     let (taken, terms) = mill.funded_job(&submitter, 1).await;
-    assert_eq!(node.poll(&poll(0)).await.unwrap().assignments[0].job_id, taken);
-    let (queued, _) = mill.funded_job(&submitter, 2).await;
+    let reply = node.poll(NodeId(miller.address()), &poll(0)).await.unwrap();
+    assert_eq!(reply.assignments.len(), 1, "the one job that there is");
     let client = mill.signed_in(&submitter).await;
+    let unpaid = client.create_job(&samples::terms(submitter.address(), 2)).await.unwrap().id;
     let cancelled = client.create_job(&samples::terms(submitter.address(), 3)).await.unwrap().id;
     client.cancel(cancelled).await.unwrap();
 
@@ -62,19 +63,19 @@ async fn lists_are_filtered_by_node_state_and_text() {
     assert_eq!(ids(of_node(submitter.address())).await, [].into());
     let of_states =
         |states: &[JobState]| JobFilter { states: states.to_vec(), ..JobFilter::default() };
-    let both = ids(of_states(&[JobState::Queued, JobState::Assigned])).await;
-    assert_eq!(both, [taken, queued].into());
+    let both = ids(of_states(&[JobState::Funding, JobState::Assigned])).await;
+    assert_eq!(both, [taken, unpaid].into());
     let of_text = |text: &str| JobFilter { text: Some(text.into()), ..JobFilter::default() };
     let name = samples::spec().spec.name.to_uppercase();
     assert_eq!(ids(of_text(&name)).await.len(), 3);
     assert_eq!(ids(of_text("no such name")).await, [].into());
-    assert_eq!(ids(of_text(&queued.to_string()[..12])).await, [queued].into());
+    assert_eq!(ids(of_text(&unpaid.to_string()[..12])).await, [unpaid].into());
 
     let ended = list(of_states(&[JobState::Cancelled])).await;
     assert_eq!((ended[0].id, ended[0].ended_at_ms), (cancelled, Some(NOW)));
     assert_eq!(ended[0].fee, terms.fee);
     assert!(terms.fee.0 > 0, "or the fee could be any");
-    assert_eq!(list(of_text(&queued.to_string())).await[0].ended_at_ms, None);
+    assert_eq!(list(of_text(&unpaid.to_string())).await[0].ended_at_ms, None);
 }
 
 #[tokio::test]

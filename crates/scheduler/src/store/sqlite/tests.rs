@@ -129,7 +129,7 @@ fn lists_of_jobs_are_read_from_an_index() {
         (JobQuery { text: text("0x123456"), submitter, ..all }, "sqlite_autoindex_jobs_1", true),
     ] {
         let plan = plan(&connection, &jobs::select(&query, 51).0);
-        assert!(plan.contains(&format!("INDEX {index} ")), "{index}:\n{plan}");
+        assert!(plan.split_whitespace().any(|word| word == index), "{index}:\n{plan}");
         // What is sorted are the few jobs of one node, provider or beginning, never all.
         assert_eq!(plan.contains("USE TEMP B-TREE FOR"), sorts, "{index}:\n{plan}");
         assert!(!sorts || !plan.contains("SCAN jobs"), "{plan}");
