@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useConfig } from "@/components/deployment";
 import { Money } from "@/components/money";
-import { CopyButton } from "@/components/ui/copy";
+import { CopyButton, shortId } from "@/components/ui/copy";
 import { errorText, Skeleton } from "@/components/ui/empty";
 import { Card } from "@/components/ui/page";
 import { Tabs } from "@/components/ui/tabs";
@@ -64,7 +64,9 @@ function Match({ preview }: { preview: NonNullable<ReturnType<typeof useMatchPre
       {suggestion && (
         <div className="border-t border-line pt-3">
           <p className="label">{t("match.suggestion")}</p>
-          <p className="mt-1 [overflow-wrap:anywhere]">{suggestion}</p>
+          <p className="mt-1 [overflow-wrap:anywhere] first-letter:uppercase">
+            {suggestion.replaceAll(/0x[0-9a-fA-F]{40}/g, shortId)}
+          </p>
         </div>
       )}
     </div>
