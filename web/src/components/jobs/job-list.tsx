@@ -2,7 +2,7 @@
 /** The jobs that match, page by page, with what can be done with many of them at once. */
 
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { saveBlob } from "@/components/job/save-blob";
 import { Button, ButtonLink } from "@/components/ui/button";
 import { Empty, ErrorState, errorText, LoadingRows } from "@/components/ui/empty";
@@ -47,7 +47,12 @@ export function JobList({ query }: { query: JobsQuery }) {
       return next;
     });
   }, []);
-  if (list.isPending) return <LoadingRows rows={10} />;
+  // A page of a search may be empty and still be followed by others.
+  const isSearching = jobs.length === 0 && hasNextPage;
+  useEffect(() => {
+    if (isSearching) onNearEnd();
+  }, [isSearching, onNearEnd]);
+  if (list.isPending || isSearching) return <LoadingRows rows={10} />;
   if (list.isError && jobs.length === 0)
     return <ErrorState error={list.error} onRetry={() => void list.refetch()} />;
   if (jobs.length === 0 && !isActing) {

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import type { JobSummary } from "@/lib/api";
-import { isNamed, readFilter, toCsv } from "./jobs-query";
+import { readFilter, toCsv } from "./jobs-query";
 
 const job: JobSummary = {
   id: `0x${"1".repeat(64)}`,
@@ -10,6 +10,7 @@ const job: JobSummary = {
   state: "settled",
   runtime: "wasm",
   bounty: "50000000000000000",
+  fee: "0",
   token: `0x${"0".repeat(40)}`,
   submitter: `0x${"a".repeat(40)}`,
   attempts: 1,
@@ -30,13 +31,6 @@ describe("the filters", () => {
       role: "submitter",
     });
     expect(readFilter(new URLSearchParams(`q=${"x".repeat(1000)}`)).q).toHaveLength(100);
-  });
-});
-
-describe("a job", () => {
-  it("is found by a part of its name, or by the beginning of its id", () => {
-    const found = ["DIGI", "0x111", "0x2", "11", "flour"].map((q) => isNamed(job, q));
-    expect(found).toEqual([true, true, false, false, false]);
   });
 });
 
