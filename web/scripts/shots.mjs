@@ -124,6 +124,9 @@ async function take(stack, name, [where, text, party, draft], { theme = "light",
     if (party) await connect(page);
     await page.getByText(new RegExp(text)).first().waitFor();
     await page.locator("main .animate-pulse").first().waitFor({ state: "detached" });
+    const failure = page.locator("main [role=alert]");
+    if (await failure.count())
+      throw new Error(`${name} shows an error: ${await failure.first().innerText()}`);
     // Two frames, so that plots are drawn.
     await page.evaluate(
       () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
