@@ -126,7 +126,7 @@ async function take(stack, name, [where, text, party, draft], { theme = "light",
     await page.locator("main .animate-pulse").first().waitFor({ state: "detached" });
     const failure = page.locator("main [role=alert]");
     if (await failure.count())
-      throw new Error(`${name} shows an error: ${await failure.first().innerText()}`);
+      throw new Error(`${name} shows an error: ${await failure.first().textContent()}`);
     // Two frames, so that plots are drawn.
     await page.evaluate(
       () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
