@@ -91,8 +91,10 @@ impl Market {
         } else {
             None
         };
+        let registry = engine.as_ref().map(|engine| engine.registry_address.as_str());
+        let port = free_port()?;
         let scheduler =
-            Scheduler::start(folder, &chain, free_port()?, &settings.scheduler, lifetime).await?;
+            Scheduler::start(folder, &chain, registry, port, &settings.scheduler, lifetime).await?;
         Ok(Self { folder: folder.to_owned(), chain, scheduler, engine, settings, lifetime })
     }
 
@@ -265,6 +267,7 @@ impl Scheduler {
     async fn start(
         folder: &Path,
         chain: &Chain,
+        registry: Option<&str>,
         port: u16,
         settings: &toml::Table,
         lifetime: Lifetime,
@@ -285,6 +288,8 @@ impl Scheduler {
             "signer": {"keystore": keystore},
             "market": {"grace_seconds": 60, "lease_seconds": 240, "challenge_window": 3600},
             "content": {"free_bytes_min": 1 << 28},
+            // The engine's own registry speaks plain HTTP, on the loopback interface.
+            "images": {"insecure_registries": registry.as_slice()},
         });
         let mut config = toml::Table::try_from(config)?;
         merge(&mut config, settings);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use alloy::primitives::U256;
 use alloy::sol;
 use futures_util::StreamExt;
+use gristmill_e2e::engine_or_skip;
 use gristmill_e2e::guest::Guest;
 use gristmill_e2e::keys::Party;
 use gristmill_e2e::market::{Market, Settings};
@@ -15,6 +16,7 @@ use gristmill_e2e::process::Lifetime;
 use gristmill_protocol::api::{EventBody, JobState};
 use gristmill_protocol::ids::JobId;
 use gristmill_protocol::money::Amount;
+use gristmill_protocol::spec::Runtime;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -31,6 +33,42 @@ async fn submit(market: &Market, more: &[&str]) -> JobId {
     arguments.extend(more);
     arguments.extend(["--", "touch"]);
     market.cli(Party::Submitter).unwrap().submit(&arguments).await.unwrap()
+}
+
+/// The image is pushed by a client, its tag looked up by the scheduler, and its digest pulled by the node.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_named_by_its_tag_runs_by_its_digest() {
+    let Some(()) = engine_or_skip("an_image_that_is_named_by_its_tag_runs_by_its_digest") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let market =
+        Market::start(folder.path(), Settings::default(), true, Lifetime::Attached).await.unwrap();
+    let _node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
+    let engine = market.engine.as_ref().unwrap();
+    let by_digest = Guest::hostile(Some(engine)).unwrap().image.unwrap();
+    let (repository, _) = by_digest.split_once('@').unwrap();
+    let by_tag = format!("{repository}:latest");
+    engine.docker(&["tag", &by_digest, &by_tag]).unwrap();
+    engine.docker(&["push", "--quiet", &by_tag]).unwrap();
+
+    let arguments = |image| {
+        let limits = ["--memory", "64MiB", "--disk", "64MiB", "--max-run", "1m"];
+        let terms = ["--bounty", "0.01", "--deadline", "1h", "--", "touch"];
+        [&["--image", image][..], &limits, &terms].concat()
+    };
+    let submitter = market.cli(Party::Submitter).unwrap();
+    let id = submitter.submit(&arguments(&by_tag)).await.unwrap();
+    let job = market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
+    let image = match job.spec.unwrap().runtime {
+        Runtime::Docker { image, .. } => image,
+        Runtime::Wasm { .. } => panic!("a module was asked for instead"),
+    };
+    assert_eq!(image, by_digest);
+
+    let unknown = format!("{repository}:never-pushed");
+    let refused = submitter.submit(&arguments(&unknown)).await.unwrap_err().to_string();
+    assert!(refused.contains("never-pushed"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

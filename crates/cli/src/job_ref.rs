@@ -48,6 +48,7 @@ impl JobRef {
         }
         let filter = JobFilter {
             submitter: app.address().await.ok(),
+            text: Some(prefix.clone()),
             limit: Some(100),
             ..JobFilter::default()
         };

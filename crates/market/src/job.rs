@@ -51,6 +51,9 @@ pub struct Job {
     pub queued_at: Timestamp,
     /// When to look again, whatever happens. Set in every state that is not an end.
     pub due_at: Option<Timestamp>,
+    /// When it came to its end. Set in every state that is one: a late deposit takes a cancelled job back out of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// An intent could not be mined: the one that replaces it has another round, and comes later each time.

@@ -500,11 +500,16 @@ pub struct JobSummary {
     #[schema(value_type = String)]
     pub submitter: Address,
     pub bounty: Amount,
+    /// The scheduler's share of the bounty.
+    pub fee: Amount,
     #[schema(value_type = String)]
     pub token: Address,
     pub deadline: u64,
     pub attempts: u16,
     pub created_at_ms: Timestamp,
+    /// When the job was settled, refunded or cancelled; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at_ms: Option<Timestamp>,
 }
 
 /// Why a job waits, and what would help.

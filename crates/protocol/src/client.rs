@@ -7,14 +7,13 @@ use alloy_primitives::Address;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobSummary,
-    JobView, LogAccepted, Login, LoginRequest, MarketView, MatchPreview, NodeView, Nonce, Offer,
-    Page, PollReply, PollRequest, PreviewRequest, ProviderView, ReleaseRequest, ReportRequest,
-    ResolvedImage, SpecStored, StartRequest, WaitingNode, WebConfig,
+    AcceptRequest, Consent, ContentStored, CreateJob, Explanation, Info, JobEvent, JobState,
+    JobSummary, JobView, LogAccepted, Login, LoginRequest, MarketView, MatchPreview, NodeView,
+    Nonce, Offer, Page, PollReply, PollRequest, PreviewRequest, ProviderView, ReleaseRequest,
+    ReportRequest, ResolvedImage, SpecStored, StartRequest, WaitingNode, WebConfig,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::ids::{AttemptNumber, JobId, NodeId, SpecHash};
@@ -82,19 +81,34 @@ impl ClientError {
     }
 }
 
-/// Filters of a list of jobs.
-#[derive(Clone, Debug, Default, Serialize)]
+/// Filters of a list of jobs. Each one that is set leaves out what does not match it.
+#[derive(Clone, Debug, Default)]
 pub struct JobFilter {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub submitter: Option<Address>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<Address>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<crate::api::JobState>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// Jobs in any of these states; in every state where it is empty.
+    pub states: Vec<JobState>,
+    /// Part of the name, or the beginning of the id.
+    pub text: Option<String>,
     pub cursor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+impl JobFilter {
+    /// As names and values of the request's query.
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let mut query: Vec<_> =
+            self.states.iter().map(|state| ("state", state.as_str().to_owned())).collect();
+        let mut add = |name, value: Option<String>| query.extend(value.map(|value| (name, value)));
+        add("submitter", self.submitter.map(|submitter| submitter.to_string()));
+        add("provider", self.provider.map(|provider| provider.to_string()));
+        add("node", self.node.map(|node| node.to_string()));
+        add("q", self.text.clone());
+        add("cursor", self.cursor.clone());
+        add("limit", self.limit.map(|limit| limit.to_string()));
+        query
+    }
 }
 
 /// A connection to one scheduler, with the token of one account once it has signed in.
@@ -176,7 +190,7 @@ impl Client {
     }
 
     pub async fn jobs(&self, filter: &JobFilter) -> Result<Page<JobSummary>, ClientError> {
-        self.json(self.request(Method::GET, "/v1/jobs").query(filter)).await
+        self.json(self.request(Method::GET, "/v1/jobs").query(&filter.query())).await
     }
 
     pub async fn explain(&self, id: JobId) -> Result<Explanation, ClientError> {

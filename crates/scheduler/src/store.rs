@@ -18,6 +18,7 @@ use gristmill_protocol::time::Timestamp;
 
 pub mod chain;
 pub mod consents;
+pub mod jobs;
 pub mod memory;
 pub mod payments;
 pub mod reconcile;
@@ -27,6 +28,7 @@ mod suite;
 
 pub use chain::{ChainReads, ChainWrites, ReplicaId};
 pub use consents::{ConsentReads, ConsentWrites};
+pub use jobs::{JobPage, JobPlace, JobQuery, JobText};
 pub use payments::PaymentReads;
 pub use reconcile::{ReconcileReads, ReconcileWrites};
 
@@ -85,7 +87,7 @@ pub trait Reads: ChainReads + ReconcileReads + ConsentReads + PaymentReads {
     /// By ascending id, after `after`.
     fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Vec<Node>, StoreError>;
     /// Newest first.
-    fn jobs(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError>;
+    fn jobs(&self, query: &JobQuery) -> Result<JobPage, StoreError>;
     /// Events of a job with a version above `after`, in order.
     fn events(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<JobEvent>, StoreError>;
     fn spec(&self, hash: SpecHash) -> Result<Option<JobSpec>, StoreError>;
@@ -134,18 +136,6 @@ pub trait Writes: Reads + ChainWrites + ReconcileWrites + ConsentWrites {
     fn free_verifications(&mut self, replica: ReplicaId) -> Result<(), StoreError>;
     /// Ends a verification: its verdict has been decided.
     fn close_verification(&mut self, verification: &Verification) -> Result<(), StoreError>;
-}
-
-/// Which jobs to list.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct JobQuery {
-    pub submitter: Option<Address>,
-    /// Jobs of which this provider's node had an attempt.
-    pub provider: Option<Address>,
-    pub state: Option<JobState>,
-    /// Only what follows this job in the list.
-    pub after: Option<(Timestamp, JobId)>,
-    pub limit: usize,
 }
 
 /// A row whose `due_at` has come.

@@ -209,6 +209,7 @@ fn job(id: JobId, terms: Terms) -> Job {
         created_at: Timestamp(1),
         queued_at: Timestamp(1),
         due_at: None,
+        ended_at: None,
     }
 }
 

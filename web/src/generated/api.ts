@@ -898,6 +898,9 @@ export interface components {
             created_at_ms: components["schemas"]["Timestamp"];
             /** Format: int64 */
             deadline: number;
+            ended_at_ms?: components["schemas"]["Timestamp"] | null;
+            /** @description The scheduler's share of the bounty. */
+            fee: components["schemas"]["Amount"];
             id: components["schemas"]["JobId"];
             name: string;
             runtime: components["schemas"]["RuntimeKind"];
@@ -1154,6 +1157,9 @@ export interface components {
                 created_at_ms: components["schemas"]["Timestamp"];
                 /** Format: int64 */
                 deadline: number;
+                ended_at_ms?: components["schemas"]["Timestamp"] | null;
+                /** @description The scheduler's share of the bounty. */
+                fee: components["schemas"]["Amount"];
                 id: components["schemas"]["JobId"];
                 name: string;
                 runtime: components["schemas"]["RuntimeKind"];
@@ -1958,9 +1964,17 @@ export interface operations {
                 cursor?: string;
                 /** @description Items of the page, 1 to 200. */
                 limit?: number;
+                /** @description Only jobs of which this node had an attempt. */
+                node?: string;
                 /** @description Only jobs of which this provider had an attempt. */
                 provider?: string;
-                state?: components["schemas"]["JobState"];
+                /**
+                 * @description Only jobs whose name holds this, in capitals or not, or whose id begins with it (`0x` and digits); at most 100
+                 *     characters. A page of a search may hold fewer items than its limit, and still have a `next`.
+                 */
+                q?: string;
+                /** @description Only jobs in this state; given several times, in any of these. */
+                state?: components["schemas"]["JobState"][];
                 /** @description Only jobs of this submitter. */
                 submitter?: string;
             };

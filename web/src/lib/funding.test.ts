@@ -4,18 +4,8 @@ import type { Hex } from "viem";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ApiError, type Info, type JobSpec } from "./api";
 import { type EscrowState, type Progress, TransactionError } from "./escrow";
-import {
-  ASKED_BLOCKS,
-  type Funding,
-  type FundingWorld,
-  pay,
-  prepare,
-  resume,
-  SENT_BLOCKS,
-  StopError,
-  settleDoubt,
-  unfinished,
-} from "./funding";
+import { ASKED_BLOCKS, pay, prepare, resume, SENT_BLOCKS, settleDoubt, unfinished } from "./funding";
+import { type Funding, type FundingWorld, StopError } from "./funding-state";
 import { specHash } from "./spec";
 import { Submissions } from "./submission";
 import { fromWire, jobId, type Terms } from "./terms";

@@ -4,6 +4,7 @@ use alloy::primitives::Address;
 use clap::Args;
 use gristmill_protocol::api::{AttemptView, JobState, JobSummary, JobView};
 use gristmill_protocol::client::JobFilter;
+use gristmill_protocol::ids::NodeId;
 
 use crate::app::App;
 use crate::chain::{coin, money};
@@ -16,18 +17,24 @@ const JOBS_PER_PAGE: u32 = 100;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  gristmill jobs\n  gristmill jobs --state queued\n  gristmill jobs --all --limit 500 --json\n  gristmill jobs -q                      # ids only\n\nWith --json each item is as the API gives it."
+    after_help = "Examples:\n  gristmill jobs\n  gristmill jobs --state queued --state assigned\n  gristmill jobs --all --name digits\n  gristmill jobs --all --limit 500 --json\n  gristmill jobs -q                      # ids only\n\nWith --json each item is as the API gives it."
 )]
 pub(crate) struct JobsArgs {
-    /// Only jobs in this state
+    /// Only jobs in this state; give it several times for any of several
     #[arg(long, value_parser = parse_state)]
-    state: Option<JobState>,
+    state: Vec<JobState>,
+    /// Only jobs whose name holds this, in capitals or not, or whose id begins with it
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
     /// Jobs of this submitter [default: the wallet's]
     #[arg(long, value_name = "ADDRESS")]
     submitter: Option<Address>,
     /// Jobs that a node of this provider had
     #[arg(long, value_name = "ADDRESS")]
     provider: Option<Address>,
+    /// Jobs that this node had
+    #[arg(long, value_name = "ADDRESS")]
+    node: Option<Address>,
     /// Everybody's jobs
     #[arg(long, conflicts_with = "submitter")]
     all: bool,
@@ -61,12 +68,18 @@ fn parse_state(text: &str) -> std::result::Result<JobState, String> {
 
 pub(crate) async fn list(app: &App, args: JobsArgs) -> Result<()> {
     let submitter = match args.submitter {
-        None if args.all || args.provider.is_some() => None,
+        None if args.all || args.provider.is_some() || args.node.is_some() => None,
         None => Some(app.address().await?),
         submitter => submitter,
     };
-    let mut filter =
-        JobFilter { submitter, provider: args.provider, state: args.state, ..JobFilter::default() };
+    let mut filter = JobFilter {
+        submitter,
+        provider: args.provider,
+        node: args.node.map(NodeId),
+        states: args.state,
+        text: args.name,
+        ..JobFilter::default()
+    };
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let mut jobs: Vec<JobSummary> = Vec::new();
     while jobs.len() < limit {

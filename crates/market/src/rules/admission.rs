@@ -65,6 +65,7 @@ fn new_job(
         created_at: draft.now,
         queued_at: draft.now,
         due_at: None,
+        ended_at: None,
     })
 }
 

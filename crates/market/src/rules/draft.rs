@@ -40,7 +40,11 @@ impl<'w> Draft<'w> {
         Self { world, now, written: Written::default() }
     }
 
-    pub(super) fn finish(self) -> Written {
+    pub(super) fn finish(mut self) -> Written {
+        let now = self.now;
+        for job in self.written.jobs.values_mut() {
+            job.ended_at = job.state.name().is_end().then(|| job.ended_at.unwrap_or(now));
+        }
         self.written
     }
 

@@ -70,6 +70,19 @@ fn a_result_is_settled_only_after_a_verdict_and_only_once_the_assignment_is_on_c
 }
 
 #[test]
+fn a_job_ends_once_and_says_when() {
+    let mut stage = Stage::settling();
+    assert_eq!(stage.job().ended_at, None);
+    stage.settled_on_chain(1, 1);
+    let ended_at = Some(stage.now);
+    assert_eq!((stage.state(), stage.job().ended_at), (JobState::Settled, ended_at));
+    stage.now = stage.now.plus_seconds(60);
+    // Posted again by somebody who missed the end.
+    stage.create();
+    assert_eq!(stage.job().ended_at, ended_at, "what comes later does not move it");
+}
+
+#[test]
 fn a_verdict_is_about_the_receipt_that_was_looked_at() {
     let mut stage = Stage::verifying();
     let verdict = gristmill_market::command::Verdict::Accept;
@@ -272,8 +285,10 @@ fn a_late_deposit_is_given_back() {
     stage.create();
     stage.cancel().unwrap();
     assert_eq!((stage.state(), stage.job().due_at), (JobState::Cancelled, None));
+    assert_eq!(stage.job().ended_at, Some(stage.now));
     stage.take();
     stage.open();
+    assert_eq!(stage.job().ended_at, None, "it has not ended after all");
     assert_eq!(stage.job().state, State::Refunding { reason: RefundReason::LateDeposit });
     assert_eq!(stage.intents(), vec![], "no node gets it");
     stage.tick_due();

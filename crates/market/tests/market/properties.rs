@@ -167,6 +167,7 @@ fn check(stage: &Stage) -> Result<(), TestCaseError> {
         prop_assert_eq!(live == 1, at_work, "{:?}", job.state);
     }
     prop_assert_eq!(job.due_at.is_none(), job.state.name().is_end());
+    prop_assert_eq!(job.ended_at.is_some(), job.state.name().is_end());
     let accepted = rows.iter().filter(|row| row.state == AttemptState::Accepted).count();
     prop_assert!(accepted <= 1);
     for node in stage.world.nodes.values() {

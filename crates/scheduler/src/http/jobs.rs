@@ -1,5 +1,8 @@
 //! Jobs: posting, listing, cancelling, and why one waits.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -10,12 +13,13 @@ use gristmill_protocol::api::{
     CreateJob, Explanation, JobState, JobSummary, JobView, MatchPreview, Page, PreviewRequest,
 };
 use gristmill_protocol::error::{ErrorCode, Problem};
-use gristmill_protocol::ids::JobId;
+use gristmill_protocol::ids::{JobId, NodeId};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::order::Funding;
 use gristmill_protocol::terms::Terms;
 use gristmill_protocol::time::Timestamp;
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,12 +30,16 @@ use super::idempotency::Once;
 use super::problem::Refusal;
 use super::views;
 use crate::app::App;
-use crate::store::{self, JobQuery};
+use crate::store::{self, JobQuery, JobText};
 use crate::turn::new_lease_token;
 
 /// Items of a page.
 pub(super) const PAGE_ITEMS_MAX: usize = 200;
 const PAGE_ITEMS: usize = 50;
+/// As many as a name has.
+const SEARCH_CHARS_MAX: usize = 100;
+/// Jobs that a page of a search looks at.
+const SEARCHED_MAX: usize = 5000;
 /// Nodes that an explanation looks at.
 const EXPLAIN_NODES_MAX: usize = 10_000;
 /// Parties of a job that nobody has posted: the contract's rules want them to be there and to differ.
@@ -101,8 +109,7 @@ fn check_order(app: &App, terms: &Terms, funding: &Funding) -> Result<(), Refusa
     Err(Refusal::new(ErrorCode::InvalidTerms, detail))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListParams {
     /// Only jobs of this submitter.
@@ -111,11 +118,78 @@ struct ListParams {
     /// Only jobs of which this provider had an attempt.
     #[param(value_type = Option<String>)]
     provider: Option<Address>,
-    state: Option<JobState>,
+    /// Only jobs of which this node had an attempt.
+    #[param(value_type = Option<String>)]
+    node: Option<NodeId>,
+    /// Only jobs in this state; given several times, in any of these.
+    #[param(value_type = Option<Vec<JobState>>)]
+    state: BTreeSet<JobState>,
+    /// Only jobs whose name holds this, in capitals or not, or whose id begins with it (`0x` and digits); at most 100
+    /// characters. A page of a search may hold fewer items than its limit, and still have a `next`.
+    q: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
     /// Items of the page, 1 to 200.
     limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum ListParam {
+    Submitter,
+    Provider,
+    Node,
+    State,
+    Q,
+    Cursor,
+    Limit,
+}
+
+/// By hand, because a derived one refuses what comes twice, and a state may.
+impl<'de> Deserialize<'de> for ListParams {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ListParamsVisitor)
+    }
+}
+
+struct ListParamsVisitor;
+
+impl<'de> Visitor<'de> for ListParamsVisitor {
+    type Value = ListParams;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("filters of a list of jobs")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ListParams, A::Error> {
+        let mut params = ListParams::default();
+        while let Some(param) = map.next_key()? {
+            match param {
+                ListParam::Submitter => once(&mut map, "submitter", &mut params.submitter)?,
+                ListParam::Provider => once(&mut map, "provider", &mut params.provider)?,
+                ListParam::Node => once(&mut map, "node", &mut params.node)?,
+                ListParam::State => {
+                    params.state.insert(map.next_value()?);
+                }
+                ListParam::Q => once(&mut map, "q", &mut params.q)?,
+                ListParam::Cursor => once(&mut map, "cursor", &mut params.cursor)?,
+                ListParam::Limit => once(&mut map, "limit", &mut params.limit)?,
+            }
+        }
+        Ok(params)
+    }
+}
+
+fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    map: &mut A,
+    name: &'static str,
+    param: &mut Option<T>,
+) -> Result<(), A::Error> {
+    if param.is_some() {
+        return Err(serde::de::Error::duplicate_field(name));
+    }
+    *param = Some(map.next_value()?);
+    Ok(())
 }
 
 /// Lists jobs, newest first.
@@ -131,16 +205,27 @@ async fn list(
     let query = JobQuery {
         submitter: params.submitter,
         provider: params.provider,
-        state: params.state,
+        node: params.node,
+        states: params.state,
+        text: params.q.as_deref().map(job_text).transpose()?,
         after,
-        limit: limit + 1,
+        limit,
+        searched_max: SEARCHED_MAX,
     };
-    let mut jobs = store::read(&app.store, move |rows| rows.jobs(&query)).await?;
-    let more = jobs.len() > limit;
-    jobs.truncate(limit);
-    let last = jobs.last().filter(|_| more);
-    let next = last.map(|job| format!("{}-{}", job.created_at.0, job.id));
-    Ok(Json(Page { items: jobs.iter().map(views::job_summary).collect(), next }))
+    let page = store::read(&app.store, move |rows| rows.jobs(&query)).await?;
+    let next = page.next.map(|(created_at, id)| format!("{}-{id}", created_at.0));
+    Ok(Json(Page { items: page.jobs.iter().map(views::job_summary).collect(), next }))
+}
+
+fn job_text(text: &str) -> Result<JobText, Refusal> {
+    let chars = text.chars().count();
+    if chars <= SEARCH_CHARS_MAX {
+        return Ok(JobText::new(text));
+    }
+    Err(Refusal::new(
+        ErrorCode::InvalidRequest,
+        format!("`q` is {chars} characters long; it may be {SEARCH_CHARS_MAX}"),
+    ))
 }
 
 /// How many items a page is to have.

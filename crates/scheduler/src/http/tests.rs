@@ -27,6 +27,7 @@ use crate::turn::TurnThread;
 mod content;
 mod document;
 mod enrollments;
+mod lists;
 mod login;
 mod market;
 mod refusals;

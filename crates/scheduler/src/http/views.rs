@@ -86,10 +86,12 @@ pub(super) fn job_summary(job: &Job) -> JobSummary {
         runtime: demand.map_or(RuntimeKind::Wasm, |demand| demand.runtime),
         submitter: job.terms.submitter,
         bounty: job.terms.bounty,
+        fee: job.terms.fee,
         token: job.terms.token,
         deadline: job.terms.deadline,
         attempts: job.newest.0,
         created_at_ms: job.created_at,
+        ended_at_ms: job.ended_at,
     }
 }
 

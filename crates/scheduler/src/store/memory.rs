@@ -18,9 +18,10 @@ use gristmill_protocol::time::Timestamp;
 
 use super::chain::ReplicaId;
 use super::consents::kept_until;
+use super::jobs::JobSearch;
 use super::{
-    ChainWrites, Due, IdempotencyKey, JobQuery, Reads, Session, Store, StoreError, StoredReply,
-    TokenHash, Writer, Writes,
+    ChainWrites, Due, IdempotencyKey, JobPage, JobQuery, Reads, Session, Store, StoreError,
+    StoredReply, TokenHash, Writer, Writes,
 };
 
 mod chain;
@@ -171,20 +172,30 @@ impl Reads for MemoryRows {
         Ok(self.nodes.values().filter(follows).take(limit).map(|node| self.heard(node)).collect())
     }
 
-    fn jobs(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
-        let matches = |job: &&Job| {
-            query.submitter.is_none_or(|submitter| job.terms.submitter == submitter)
-                && query.state.is_none_or(|state| job.state.name() == state)
-                && query.after.is_none_or(|after| (job.created_at, job.id) < after)
-                && query.provider.is_none_or(|provider| {
-                    let attempts = (job.id, AttemptNumber(0))..=(job.id, AttemptNumber(u16::MAX));
-                    self.attempts.range(attempts).any(|(_, attempt)| attempt.provider == provider)
-                })
+    fn jobs(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
+        let had = |attempt: &Attempt| {
+            query.provider.is_none_or(|provider| attempt.provider == provider)
+                && query.node.is_none_or(|node| attempt.node == node)
         };
-        let mut jobs: Vec<Job> = self.jobs.values().filter(matches).cloned().collect();
+        let matches = |job: &&Job| {
+            let attempts = (job.id, AttemptNumber(0))..=(job.id, AttemptNumber(u16::MAX));
+            query.submitter.is_none_or(|submitter| job.terms.submitter == submitter)
+                && (query.states.is_empty() || query.states.contains(&job.state.name()))
+                && query.after.is_none_or(|after| (job.created_at, job.id) < after)
+                && ((query.provider.is_none() && query.node.is_none())
+                    || self.attempts.range(attempts).any(|(_, attempt)| had(attempt)))
+        };
+        let mut jobs: Vec<&Job> = self.jobs.values().filter(matches).collect();
         jobs.sort_by_key(|job| std::cmp::Reverse((job.created_at, job.id)));
-        jobs.truncate(query.limit);
-        Ok(jobs)
+        let mut search = JobSearch::new(query);
+        for job in jobs {
+            let name = job.demand.as_ref().map_or("", |demand| &demand.name);
+            let read = || Ok::<_, StoreError>(job.clone());
+            if search.see((job.created_at, job.id), name, read)?.is_break() {
+                break;
+            }
+        }
+        Ok(search.finish())
     }
 
     fn events(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<JobEvent>, StoreError> {

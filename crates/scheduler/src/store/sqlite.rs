@@ -14,6 +14,7 @@ mod chain;
 mod columns;
 mod consents;
 mod decisions;
+mod jobs;
 mod payments;
 mod reads;
 mod reconcile;
@@ -27,6 +28,7 @@ const MIGRATIONS: &[(u32, &str)] = &[
     (4, include_str!("../../migrations/sqlite/0004_verification_holder.sql")),
     (5, include_str!("../../migrations/sqlite/0005_enroll_consents.sql")),
     (6, include_str!("../../migrations/sqlite/0006_payments_by_time.sql")),
+    (7, include_str!("../../migrations/sqlite/0007_lists_of_jobs.sql")),
 ];
 
 /// Readers at once; more wait.

@@ -9,7 +9,7 @@ use gristmill_market::node::{Mode, Node, Standing};
 use gristmill_market::world::WINDOW_MAX;
 use gristmill_market::{Changes, Needs, Reply, Window, World};
 use gristmill_protocol::Address;
-use gristmill_protocol::api::{EventBody, JobEvent, JobState};
+use gristmill_protocol::api::{EventBody, JobEvent};
 use gristmill_protocol::ids::{AttemptNumber, JobId, ReceiptHash};
 use gristmill_protocol::money::Amount;
 use gristmill_protocol::spec::{RuntimeKind, Strategy};
@@ -19,8 +19,7 @@ use super::chain::ReplicaId;
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
 use super::{
-    Due, IdempotencyKey, JobQuery, Reads, Session, Store, StoreError, StoredReply, TokenHash,
-    Writes,
+    Due, IdempotencyKey, Reads, Session, Store, StoreError, StoredReply, TokenHash, Writes,
 };
 use crate::samples::{self, NOW, SUBMITTER};
 
@@ -42,6 +41,7 @@ macro_rules! on_every_store {
 
 mod chain;
 mod consents;
+mod jobs;
 mod payments;
 mod reconcile;
 
@@ -55,7 +55,6 @@ on_every_store! {
     a_job_brings_its_attempts_and_their_nodes
     heartbeats_only_move_forward
     what_is_due_comes_in_order
-    jobs_are_listed_newest_first_page_by_page
     events_are_read_from_any_version
     specs_stay_as_they_were_stored
     sessions_end
@@ -354,54 +353,6 @@ fn what_is_due_comes_in_order(store: Shared) {
     assert_eq!(read(&store, |rows| rows.next_due_at()), Some(Timestamp(100)));
     save_jobs(&store, [Job { due_at: None, ..jobs[1].clone() }]);
     assert_eq!(read(&store, |rows| rows.next_due_at()), Some(Timestamp(200)));
-}
-
-fn jobs_are_listed_newest_first_page_by_page(store: Shared) {
-    let job = |salt: u8, at: u64| Job { created_at: Timestamp(at), ..samples::queued_job(salt) };
-    let mut jobs = vec![job(1, 10), job(2, 30), job(3, 20), job(4, 30)];
-    jobs[2].terms.submitter = Address::repeat_byte(0xee);
-    jobs[3].state = State::Refunded;
-    save_jobs(&store, jobs.clone());
-    jobs.sort_by_key(|job| std::cmp::Reverse((job.created_at, job.id)));
-    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-    let list = |query: JobQuery| -> Vec<JobId> {
-        read(&store, |rows| rows.jobs(&query)).iter().map(|job| job.id).collect()
-    };
-    let all = JobQuery { limit: 10, ..JobQuery::default() };
-    assert_eq!(list(all.clone()), ids);
-    assert_eq!(list(JobQuery { limit: 2, ..all.clone() }), ids[..2]);
-    for (index, job) in jobs.iter().enumerate() {
-        let after = Some((job.created_at, job.id));
-        assert_eq!(
-            list(JobQuery { after, ..all.clone() }),
-            ids[index + 1..],
-            "equal times do not skip a job"
-        );
-    }
-    let theirs = JobQuery { submitter: Some(Address::repeat_byte(0xee)), ..all.clone() };
-    assert_eq!(list(theirs), [samples::queued_job(3).id]);
-    assert_eq!(
-        list(JobQuery { state: Some(JobState::Refunded), ..all.clone() }),
-        [samples::queued_job(4).id]
-    );
-    assert_eq!(list(JobQuery { provider: Some(samples::PROVIDER), ..all.clone() }), []);
-
-    let (terms, node) = (samples::terms(SUBMITTER, 9), samples::node_id(7));
-    let commands = [
-        samples::register(node),
-        samples::poll(node),
-        samples::create(terms),
-        samples::opened(terms, 5),
-    ];
-    save(&store, &samples::decided(commands));
-    assert_eq!(
-        list(JobQuery { provider: Some(samples::PROVIDER), ..all }),
-        [samples::job_id(&terms)]
-    );
-    let counts = read(&store, |rows| rows.unfinished_jobs());
-    let count = |state| counts.iter().find(|(other, _)| *other == state).map(|(_, count)| *count);
-    assert_eq!((count(JobState::Queued), count(JobState::Assigned)), (Some(3), Some(1)));
-    assert_eq!(count(JobState::Refunded), None, "only what is not at its end is counted");
 }
 
 fn events_are_read_from_any_version(store: Shared) {

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import type { JobSummary } from "@/lib/api";
-import { readFilter, toCsv } from "./jobs-query";
+import { isNamed, readFilter, toCsv } from "./jobs-query";
 
 const job: JobSummary = {
   id: `0x${"1".repeat(64)}`,
@@ -30,6 +30,13 @@ describe("the filters", () => {
       role: "submitter",
     });
     expect(readFilter(new URLSearchParams(`q=${"x".repeat(1000)}`)).q).toHaveLength(100);
+  });
+});
+
+describe("a job", () => {
+  it("is found by a part of its name, or by the beginning of its id", () => {
+    const found = ["DIGI", "0x111", "0x2", "11", "flour"].map((q) => isNamed(job, q));
+    expect(found).toEqual([true, true, false, false, false]);
   });
 });
 

@@ -65,7 +65,17 @@ export async function listJobs(
     ...(q ? { q } : {}),
     ...(node ? { node } : {}),
   };
-  return body(api.GET("/v1/jobs", { params: { query: wanted as never }, ...(signal ? { signal } : {}) }));
+  const page: JobsPage = await body(
+    api.GET("/v1/jobs", { params: { query: wanted as never }, ...(signal ? { signal } : {}) }),
+  );
+  // A scheduler that does not know this filter sends all jobs.
+  return q ? { ...page, items: page.items.filter((job) => isNamed(job, q)) } : page;
+}
+
+/** Whether a job has this in its name, or its id begins so. */
+export function isNamed(job: JobSummary, q: string): boolean {
+  const wanted = q.toLowerCase();
+  return job.name.toLowerCase().includes(wanted) || (wanted.startsWith("0x") && job.id.startsWith(wanted));
 }
 
 /** All jobs that match, page by page, for a download. */

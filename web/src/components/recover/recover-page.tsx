@@ -23,6 +23,12 @@ import { RecoverJobs } from "./recover-jobs";
 export function RecoverPage() {
   const t = useMessages(recoverMessages);
   const deployment = useDeployment();
+  useEffect(() => {
+    // All of this page is fetched at once: the server that it comes from may be gone when it is needed.
+    for (const part of [import("./find-money"), import("@/components/wallet/connect-dialog")]) {
+      part.catch(() => {});
+    }
+  }, []);
   return (
     <Page title={t("title")} lead={t("lead")}>
       {deployment.state === "failed" ? (

@@ -90,10 +90,13 @@ function InputFields({ at, onRemove }: { at: number; onRemove: () => void }) {
   );
 }
 
+/** The paths that this form gives by itself. */
+const OWN_PATH = /^data(-\d+)?$/;
+
 /** A place to drop files on, and the same for keyboards. */
 function Dropped({ at }: { at: number }) {
   const t = useMessages(messages);
-  const { control, setValue } = useFormContext<Draft>();
+  const { control, getValues, setValue } = useFormContext<Draft>();
   const input = useWatch({ control, name: `inputs.${at}` });
   const info = useInfo();
   const [isOver, setOver] = useState(false);
@@ -101,6 +104,9 @@ function Dropped({ at }: { at: number }) {
   const packing = usePacking(info.data?.content_bytes_max, ({ cid, bytes }, file) => {
     setValue(`inputs.${at}.file`, `${file} (${formatBytes(bytes)})`, { shouldDirty: true });
     setValue(`inputs.${at}.uri`, `ipfs://${cid}`, { shouldValidate: true, shouldDirty: true });
+    // A program looks for its data under the name that it has at home. A path that a person chose stays.
+    const isOurs = OWN_PATH.test(getValues(`inputs.${at}.path`));
+    if (isOurs) setValue(`inputs.${at}.path`, file, { shouldValidate: true, shouldDirty: true });
   });
   const drop = (event: DragEvent) => {
     event.preventDefault();

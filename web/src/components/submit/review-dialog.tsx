@@ -9,7 +9,7 @@ import { Dialog } from "@/components/ui/dialog";
 import { Notice } from "@/components/ui/notice";
 import { Facts } from "@/components/ui/page";
 import { Ago } from "@/components/ui/time";
-import type { Quote } from "@/lib/funding";
+import type { Quote } from "@/lib/funding-state";
 import { useI18n, useMessages } from "@/lib/i18n";
 import { exactAmount } from "@/lib/money";
 import type { Submission } from "@/lib/submission";

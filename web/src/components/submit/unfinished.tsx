@@ -8,7 +8,7 @@ import { Button, ButtonLink } from "@/components/ui/button";
 import { Id } from "@/components/ui/copy";
 import { Ago } from "@/components/ui/time";
 import { TransactionButton } from "@/components/wallet/transaction";
-import type { Unfinished as Found } from "@/lib/funding";
+import type { Unfinished as Found } from "@/lib/funding-state";
 import { useMessages } from "@/lib/i18n";
 import { ESCROW_STATUS } from "@/lib/status";
 import type { Submission } from "@/lib/submission";

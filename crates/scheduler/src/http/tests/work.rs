@@ -381,37 +381,6 @@ async fn posting_is_for_the_submitter_and_takes_effect_once() {
 }
 
 #[tokio::test]
-async fn lists_come_page_by_page_without_doubles() {
-    let mill = Mill::start().await;
-    let submitter = PrivateKeySigner::random();
-    let client = mill.signed_in(&submitter).await;
-    client.put_spec(&samples::spec().spec).await.unwrap();
-    let mut posted = std::collections::BTreeSet::new();
-    for salt in 0..7 {
-        posted.insert(
-            client.create_job(&samples::terms(submitter.address(), salt)).await.unwrap().id,
-        );
-    }
-    let mut filter =
-        JobFilter { limit: Some(3), submitter: Some(submitter.address()), ..JobFilter::default() };
-    let (mut seen, mut pages) = (std::collections::BTreeSet::new(), 0);
-    loop {
-        let page = client.jobs(&filter).await.unwrap();
-        pages += 1;
-        for job in &page.items {
-            assert!(seen.insert(job.id), "{} came twice", job.id);
-        }
-        filter.cursor = page.next;
-        if filter.cursor.is_none() {
-            break;
-        }
-    }
-    assert_eq!((seen, pages), (posted, 3));
-    let others = JobFilter { submitter: Some(Address::ZERO), ..JobFilter::default() };
-    assert!(client.jobs(&others).await.unwrap().items.is_empty());
-}
-
-#[tokio::test]
 async fn a_job_that_the_chain_showed_first_waits_for_its_spec() {
     let mill = Mill::start().await;
     let submitter = PrivateKeySigner::random();

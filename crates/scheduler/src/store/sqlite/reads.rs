@@ -9,9 +9,9 @@ use gristmill_protocol::ids::{JobId, NodeId, SpecHash};
 use gristmill_protocol::spec::JobSpec;
 use gristmill_protocol::time::Timestamp;
 
-use super::columns::{Bound, int, parse, time, timestamp};
+use super::columns::{int, parse, time, timestamp};
 use super::{SqliteRows, StoreError};
-use crate::store::{Due, IdempotencyKey, JobQuery, Reads, StoredReply, TokenHash};
+use crate::store::{Due, IdempotencyKey, JobPage, JobQuery, Reads, StoredReply, TokenHash};
 
 impl SqliteRows<'_> {
     /// Nodes from a query for body and heartbeat; a heartbeat may be newer than the body.
@@ -66,36 +66,8 @@ impl Reads for SqliteRows<'_> {
         self.nodes_from(sql, (after, int(limit as u64)))
     }
 
-    fn jobs(&self, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
-        let mut conditions = Vec::new();
-        let mut bound: Bound = Vec::new();
-        if let Some(submitter) = query.submitter {
-            bound.push(Box::new(submitter.to_vec()));
-            conditions.push(format!("submitter = ?{}", bound.len()));
-        }
-        if let Some(provider) = query.provider {
-            bound.push(Box::new(provider.to_vec()));
-            conditions.push(format!(
-                "id IN (SELECT job FROM attempts WHERE provider = ?{})",
-                bound.len()
-            ));
-        }
-        if let Some(state) = query.state {
-            bound.push(Box::new(state.as_str()));
-            conditions.push(format!("state = ?{}", bound.len()));
-        }
-        if let Some((created_at, id)) = query.after {
-            bound.push(Box::new(time(created_at)));
-            bound.push(Box::new(id.0.to_vec()));
-            conditions.push(format!("(created_at, id) < (?{}, ?{})", bound.len() - 1, bound.len()));
-        }
-        bound.push(Box::new(int(query.limit as u64)));
-        let filter = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
-        let sql = format!(
-            "SELECT body FROM jobs WHERE {filter} ORDER BY created_at DESC, id DESC LIMIT ?{}",
-            bound.len()
-        );
-        self.jobs_from(&sql, rusqlite::params_from_iter(bound))
+    fn jobs(&self, query: &JobQuery) -> Result<JobPage, StoreError> {
+        self.list_jobs(query)
     }
 
     fn events(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<JobEvent>, StoreError> {

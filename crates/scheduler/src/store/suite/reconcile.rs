@@ -45,6 +45,7 @@ fn job(byte: u8, escrow: Escrow) -> Job {
         created_at: Timestamp(1),
         queued_at: Timestamp(1),
         due_at: None,
+        ended_at: None,
     }
 }
 
