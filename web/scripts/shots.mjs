@@ -113,9 +113,9 @@ function joinWaiting(stack) {
 }
 
 async function take(stack, name, [where, text, party, draft], { theme = "light", size = WIDE } = {}) {
-  const suffix = theme === "dark" ? "-dark" : size === NARROW ? "-360" : "";
-  const file = path.join(folder, `${name}${suffix}.png`);
-  if (!isWanted(`${name}${suffix}`)) return;
+  const picture = `${name}-${theme}-${size.width}`;
+  const file = path.join(folder, `${picture}.png`);
+  if (!isWanted(picture)) return;
   const browser = await openBrowser(stack, { party: party ?? null, theme, ...size });
   try {
     if (draft)
