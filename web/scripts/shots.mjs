@@ -113,9 +113,9 @@ function joinWaiting(stack) {
 }
 
 async function take(stack, name, [where, text, party, draft], { theme = "light", size = WIDE } = {}) {
-  const suffix = theme === "dark" ? "-dark" : size === NARROW ? "-360" : "";
-  const file = path.join(folder, `${name}${suffix}.png`);
-  if (!isWanted(`${name}${suffix}`)) return;
+  const picture = `${name}-${theme}-${size.width}`;
+  const file = path.join(folder, `${picture}.png`);
+  if (!isWanted(picture)) return;
   const browser = await openBrowser(stack, { party: party ?? null, theme, ...size });
   try {
     if (draft)
@@ -124,6 +124,9 @@ async function take(stack, name, [where, text, party, draft], { theme = "light",
     if (party) await connect(page);
     await page.getByText(new RegExp(text)).first().waitFor();
     await page.locator("main .animate-pulse").first().waitFor({ state: "detached" });
+    const failure = page.locator("main [role=alert]");
+    if (await failure.count())
+      throw new Error(`${name} shows an error: ${await failure.first().textContent()}`);
     // Two frames, so that plots are drawn.
     await page.evaluate(
       () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),

@@ -37,6 +37,7 @@ for (const theme of ["light", "dark"]) {
           await page.getByText(text, { exact: false }).first().waitFor();
           await page.locator("[role=status][aria-label^=Loading]").first().waitFor({ state: "detached" });
           assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), theme);
+          assert.equal(await page.locator("main [role=alert]").count(), 0, `${where} shows an error`);
           await assertAccessible(page);
           const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
           assert.ok(over <= 0, `${where} is ${over} px wider than the window`);
