@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::engine::{self, Engine};
 use crate::keys::Party;
 use crate::market::{Market, Node, Settings};
 use crate::process::{Lifetime, binary};
@@ -29,7 +30,7 @@ pub struct StackArgs {
     /// How many nodes to enroll and start
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
     nodes: u8,
-    /// Also start a container engine and a registry
+    /// Also start a container engine and a registry, where that is possible here
     #[arg(long)]
     engine: bool,
     /// The address of `next dev`, which may then use the scheduler from the browser
@@ -48,8 +49,9 @@ pub async fn stack(args: StackArgs) -> Result<()> {
         None => toml::Table::new(),
     };
     let settings = Settings { scheduler, node: toml::Table::new() };
+    let with_engine = args.engine && engine::missing().is_none();
     let mut market =
-        Market::start(folder.path(), settings, args.engine, Lifetime::Attached).await?;
+        Market::start(folder.path(), settings, with_engine, Lifetime::Attached).await?;
     let mut nodes: Vec<Option<Node>> = Vec::new();
     for (node, provider) in &NODES[..usize::from(args.nodes)] {
         nodes.push(Some(market.start_node(*node, *provider).await?));
@@ -102,7 +104,9 @@ fn describe(market: &Market) -> Result<Value> {
         "scheduler_url": market.scheduler.url,
         "scheduler": Party::Scheduler.address(),
         "parties": parties,
-        "docker_host": market.engine.as_ref().map(crate::engine::Engine::docker_host),
+        "docker_host": market.engine.as_ref().map(Engine::docker_host),
+        "registry": market.engine.as_ref().map(|engine| &engine.registry_address),
+        "engine_missing": engine::missing(),
         // The command line as the submitter types it, with what it needs in its environment.
         "cli": {"program": program("gristmill")?, "environment": environment},
         "node": {"program": program("gristmill-node")?},

@@ -17,8 +17,12 @@ const browserProgram = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** Why no browser test can run here, or false. Given to `test` as its option `skip`. */
 export const skip = fs.existsSync(browserProgram) ? false : `${browserProgram} is not installed`;
-if (skip && process.env.GRISTMILL_SKIPS_FILE) {
-  fs.appendFileSync(process.env.GRISTMILL_SKIPS_FILE, `browser tests of the web: ${skip}\n`);
+if (skip) tellSkip("browser tests of the web", skip);
+
+/** Tells whoever counts the tests that one could not run here. */
+export function tellSkip(name, reason) {
+  const file = process.env.GRISTMILL_SKIPS_FILE;
+  if (file) fs.appendFileSync(file, `${name}: ${reason}\n`);
 }
 
 /** Where cargo builds, as in the Makefile. */
