@@ -1,5 +1,4 @@
 "use client";
-
 /** Amounts within sentences. */
 
 import { useCoin } from "@/components/money";
