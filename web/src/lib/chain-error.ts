@@ -1,6 +1,14 @@
 /** What went wrong between the page, the wallet and the contract, in words for people. */
 
-import { BaseError, ContractFunctionRevertedError, HttpRequestError, UserRejectedRequestError } from "viem";
+import {
+  BaseError,
+  ContractFunctionRevertedError,
+  decodeErrorResult,
+  type Hex,
+  HttpRequestError,
+  UserRejectedRequestError,
+} from "viem";
+import { jobMarketAbi } from "@/generated/job-market";
 import { exactAmount } from "./money";
 
 export type ChainError =
@@ -47,6 +55,30 @@ const SENTENCES: Record<string, (args: readonly unknown[]) => string> = {
   NodeRevoked: () => "This node was revoked.",
 };
 
+/** Some wallets and endpoints send the contract's error as words of a message instead of data. */
+function errorInWords(error: BaseError): ChainError | undefined {
+  const words = /custom error (0x[0-9a-f]{8}):? ?([0-9a-f]*)/i.exec(
+    `${error.shortMessage}\n${error.details}`,
+  );
+  if (!words) return undefined;
+  try {
+    const data: Hex = `${words[1] as Hex}${words[2] ?? ""}`;
+    const { errorName, args } = decodeErrorResult({ abi: jobMarketAbi, data });
+    return reverted(errorName, args ?? []);
+  } catch {
+    return undefined;
+  }
+}
+
+function reverted(name: string, args: readonly unknown[], reason = name): ChainError {
+  return {
+    kind: "reverted",
+    name,
+    args,
+    text: SENTENCES[name]?.(args) ?? `The contract refuses: ${reason}.`,
+  };
+}
+
 /** Walks to the reason. Errors that come from nowhere known keep their own first line. */
 export function explainChainError(error: unknown): ChainError {
   if (error instanceof BaseError) {
@@ -56,10 +88,10 @@ export function explainChainError(error: unknown): ChainError {
     const revert = error.walk((cause) => cause instanceof ContractFunctionRevertedError);
     if (revert instanceof ContractFunctionRevertedError) {
       const name = revert.data?.errorName ?? "reverted";
-      const args = revert.data?.args ?? [];
-      const sentence = SENTENCES[name]?.(args) ?? `The contract refuses: ${revert.reason ?? name}.`;
-      return { kind: "reverted", name, args, text: sentence };
+      return reverted(name, revert.data?.args ?? [], revert.data?.errorName ?? revert.reason ?? name);
     }
+    const hidden = errorInWords(error);
+    if (hidden) return hidden;
     if (error.walk((cause) => cause instanceof HttpRequestError)) {
       return { kind: "unreachable", text: "The chain's RPC endpoint does not answer." };
     }

@@ -122,7 +122,9 @@ describe("the command", () => {
     const end = joined.indexOf("\0--\0");
     const flags = joined.slice(0, end).split("\0");
     expect([...flags, "--", ...words.slice(words.indexOf("--") + 1)]).toEqual(submitArguments(spec, money));
-    expect(command).toContain("--env=FLAG=-x".replace("=", " "));
+    expect(command).toContain("--env FLAG=-x");
+    // What begins with a dash would be taken for an option.
+    expect(shellCommand({ ...spec, name: "-x" }, money)).toContain("--name=-x");
   });
 
   it("leaves out what is usual", () => {

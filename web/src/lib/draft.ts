@@ -79,7 +79,7 @@ export const EMPTY_DRAFT: Draft = {
   arbiter: "",
 };
 
-export const EMPTY_INPUT: InputDraft = { path: "data", source: "ipfs", uri: "", sha256: "", file: "" };
+export const EMPTY_INPUT: InputDraft = { path: "data", source: "upload", uri: "", sha256: "", file: "" };
 
 /** What the job pays, and when. */
 export type JobMoney = {

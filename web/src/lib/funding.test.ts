@@ -4,18 +4,8 @@ import type { Hex } from "viem";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ApiError, type Info, type JobSpec } from "./api";
 import { type EscrowState, type Progress, TransactionError } from "./escrow";
-import {
-  ASKED_BLOCKS,
-  type Funding,
-  type FundingWorld,
-  pay,
-  prepare,
-  resume,
-  SENT_BLOCKS,
-  StopError,
-  settleDoubt,
-  unfinished,
-} from "./funding";
+import { ASKED_BLOCKS, pay, prepare, resume, SENT_BLOCKS, settleDoubt, unfinished } from "./funding";
+import { type Funding, type FundingWorld, StopError } from "./funding-state";
 import { specHash } from "./spec";
 import { Submissions } from "./submission";
 import { fromWire, jobId, type Terms } from "./terms";
@@ -348,6 +338,19 @@ describe("the wallet", () => {
     expect(world.payments).toBe(1);
   });
 
+  it("was opened elsewhere between review and payment: found open, and not paid again", async () => {
+    const submission = await reviewed();
+    world.lock(fromWire(submission.terms));
+    await pay(world, submission, tell, signal());
+    expect(last()).toMatchObject({ state: "open", submission: { step: "open" } });
+    expect(world.payments).toBe(1);
+    // What the contract refuses for another reason stays a refusal.
+    world.escrow.clear();
+    world.fails.open = new TransactionError("ZeroBounty", "reverted", false);
+    await pay(world, submission, tell, signal());
+    expect(last()).toMatchObject({ state: "stopped", why: "reverted", detail: "ZeroBounty" });
+  });
+
   it("is busy in another tab: nothing is sent here", async () => {
     const submission = await reviewed();
     world.open = async () => {
@@ -454,14 +457,27 @@ describe("a later visit", () => {
 
   it("forgets what can never be locked", async () => {
     const submission = await reviewed();
+    expect(await unfinished(world)).toEqual([]);
+    expect(world.records.find(submission.jobId)).toBeDefined();
     world.time = submission.terms.deadline;
     expect(await unfinished(world)).toEqual([]);
+    expect(world.records.find(submission.jobId)).toBeUndefined();
     world.records.save(await asked());
     const [prompted] = world.records.of(world.domain, world.submitter);
     world.time = (prompted?.terms.deadline ?? 0) + 1;
     expect(await unfinished(world)).toMatchObject([{ isExpired: true, submission: { step: "asked" } }]);
     if (prompted) world.escrow.set(prompted.jobId, "cancelled");
     expect(await unfinished(world)).toEqual([]);
+  });
+
+  it("the same job once more is another one, and is told from the first before it is paid", async () => {
+    await paid();
+    const first = (last() as Extract<Funding, { state: "open" }>).submission;
+    const second = await reviewed();
+    expect(second.jobId).not.toBe(first.jobId);
+    expect(last()).toMatchObject({ state: "review", twin: { jobId: first.jobId } });
+    await prepare(world, { spec, money: { ...money, bounty: 2000n } }, tell);
+    expect(last()).not.toHaveProperty("twin");
   });
 
   it("another job waits until it is known whether the first was paid", async () => {

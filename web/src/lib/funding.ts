@@ -9,88 +9,12 @@
 import type { Address, Hex } from "viem";
 import { ApiError, type Info, type JobSpec } from "./api";
 import type { JobMoney } from "./draft";
-import type { EscrowState } from "./escrow";
 import { type Progress, TransactionError } from "./escrow";
+import { type Funding, type FundingWorld, type Stop, StopError, type Unfinished } from "./funding-state";
 import { basisPoints } from "./money";
 import { specHash } from "./spec";
-import type { Submission, Submissions } from "./submission";
-import { type Domain, fromWire, jobId, NATIVE, type Terms, toWire } from "./terms";
-
-/** What a submission costs beside the bounty. */
-export type Quote = { gas: bigint; gasPrice: bigint; balance: bigint };
-
-/** The scheduler, the chain and the wallet, as far as a submission needs them. */
-export interface FundingWorld {
-  readonly submitter: Address;
-  readonly domain: Domain;
-  readonly records: Pick<Submissions, "save" | "of" | "forget" | "find">;
-  info(): Promise<Info>;
-  signIn(): Promise<void>;
-  /** Uploads the inputs and the module that were dropped on the page, and looks whether the others are there. */
-  upload(spec: JobSpec, onShare: (share: number) => void): Promise<void>;
-  /** Stores the spec, and answers the hash that the scheduler computes of it. */
-  storeSpec(spec: JobSpec): Promise<string>;
-  announce(terms: Terms): Promise<void>;
-  /** Unix seconds by the newest block. */
-  blockTime(): Promise<number>;
-  clock(): number;
-  /** Whether the endpoint is of this chain, and has the contract. */
-  isDeployed(): Promise<boolean>;
-  balance(): Promise<bigint>;
-  /** Tries `open` out. Throws what the contract would refuse. */
-  estimate(terms: Terms): Promise<{ gas: bigint; gasPrice: bigint }>;
-  escrowState(id: Hex): Promise<EscrowState>;
-  open(terms: Terms, onProgress: (progress: Progress) => void): Promise<{ hash: Hex; block: bigint }>;
-  /** Why a call of the chain failed, in words. */
-  explain(error: unknown): { kind: string; text: string };
-  /** Ends when there is a newer block, or after a while without one. */
-  nextBlock(signal: AbortSignal): Promise<void>;
-  salt(): Hex;
-}
-
-/** Why nothing was sent. */
-export type Stop =
-  | "signInDeclined"
-  | "schedulerDown"
-  | "schedulerRefused"
-  | "otherContract"
-  | "uploadMissing"
-  | "hashDiffers"
-  | "storage"
-  | "unfinished"
-  | "tombstone"
-  | "rpcDown"
-  | "notDeployed"
-  | "deadlineNear"
-  | "balance"
-  | "reverted"
-  | "declined"
-  | "switchDeclined"
-  | "otherTab"
-  | "failed";
-
-export type Doing = "checking" | "signingIn" | "uploading" | "storing" | "announcing" | "preflight";
-
-export type Funding =
-  | { state: "idle" }
-  | { state: "working"; doing: Doing; share?: number }
-  /** All is ready; a person must look at it. */
-  | { state: "review"; submission: Submission; quote: Quote }
-  | { state: "paying"; submission: Submission; phase: Exclude<Progress["phase"], "mined">; tx?: Hex }
-  /** The wallet was asked and something went wrong: only the chain knows. */
-  | {
-      state: "checking";
-      submission: Submission;
-      reason: string;
-      blocks: number;
-      blocksMax: number;
-      isReachable: boolean;
-    }
-  /** The chain was asked for long enough. Trying again with the same id cannot pay twice. */
-  | { state: "unseen"; submission: Submission; reason: string }
-  | { state: "open"; submission: Submission }
-  /** Nothing was sent. */
-  | { state: "stopped"; why: Stop; detail: string; submission?: Submission };
+import type { Submission } from "./submission";
+import { fromWire, jobId, NATIVE, type Terms, toWire } from "./terms";
 
 type Tell = (funding: Funding) => void;
 
@@ -101,17 +25,6 @@ export const SENT_BLOCKS = 20;
 const ATTEMPT_SLACK_SECONDS = 600;
 /** Terms are used again while this share of the time until their deadline is left. */
 const DEADLINE_SHARE_LEFT = 0.9;
-
-/** Ends a sequence in which nothing was sent. */
-export class StopError extends Error {
-  constructor(
-    readonly why: Stop,
-    detail = "",
-  ) {
-    super(detail);
-    this.name = "StopError";
-  }
-}
 
 /** The terms of a job, with the deadline counted from `now`. */
 export function termsOf(
@@ -174,7 +87,10 @@ export async function prepare(
     const now = Math.max(await world.blockTime(), world.clock());
     const fresh = termsOf(spec, money, info, world.submitter, now, world.salt());
     const submission = await choose(world, fresh, spec, money.deadlineSeconds, now);
-    await announceAndReview(world, submission, tell);
+    const twin = world.records
+      .of(world.domain, world.submitter)
+      .find((known) => known.step === "open" && isSameJob(known, fresh, money.deadlineSeconds));
+    await announceAndReview(world, submission, tell, twin);
   });
 }
 
@@ -235,7 +151,12 @@ async function choose(
   };
 }
 
-async function announceAndReview(world: FundingWorld, chosen: Submission, tell: Tell): Promise<void> {
+async function announceAndReview(
+  world: FundingWorld,
+  chosen: Submission,
+  tell: Tell,
+  twin?: Submission,
+): Promise<void> {
   const submission = write(world, chosen);
   const terms = fromWire(submission.terms);
   // The record came from storage, which others could have changed.
@@ -255,7 +176,7 @@ async function announceAndReview(world: FundingWorld, chosen: Submission, tell: 
   const { gas, gasPrice } = await world.estimate(terms);
   const needed = terms.bounty + gas * gasPrice;
   if (balance < needed) throw new StopError("balance", String(needed - balance));
-  tell({ state: "review", submission, quote: { gas, gasPrice, balance } });
+  tell({ state: "review", submission, quote: { gas, gasPrice, balance }, ...(twin ? { twin } : {}) });
 }
 
 function write(world: FundingWorld, submission: Submission): Submission {
@@ -410,13 +331,8 @@ export async function settleDoubt(
   }
 }
 
-/** What the chain says of a record of an earlier visit. */
-export type Unfinished = {
-  submission: Submission;
-  /** `unknown` where the chain could not be asked. */
-  escrow: EscrowState | "unknown";
-  isExpired: boolean;
-};
+/** The chain is asked about no more records at a visit. */
+const LOOKED_AT_MAX = 10;
 
 /**
  * The submissions that nobody has to think of any more are put right or forgotten; the others are answered. A job that
@@ -432,13 +348,13 @@ export async function unfinished(world: FundingWorld): Promise<Unfinished[]> {
     } else if (escrow === "cancelled" || (escrow === "none" && isExpired && submission.step === "prepared")) {
       // It can never be locked.
       world.records.forget(submission.jobId);
-    } else if (escrow === "none") found.push({ submission, escrow, isExpired });
-    else if (submission.step !== "open") {
+    } else if (escrow === "none") {
+      // The wallet was never asked for one that is prepared only, and its draft is still in the form.
+      if (submission.step !== "prepared") found.push({ submission, escrow, isExpired });
+    } else if (submission.step !== "open") {
       // Paid while nobody looked.
       found.push({ submission: world.records.save({ ...submission, step: "open" }), escrow, isExpired });
     }
   }
   return found;
 }
-/** The chain is asked about no more of them at a visit. */
-const LOOKED_AT_MAX = 10;

@@ -1,3 +1,5 @@
+/** Sizes and CPUs as people type them. */
+
 import { expect, it } from "vitest";
 import { formatBytes, parseBytes, parseCpus, typedBytes, typedCpus } from "./quantity";
 

@@ -39,13 +39,28 @@ export function typedDuration(seconds: number): string {
     .replaceAll(" ", "");
 }
 
+type Formats = { date: Intl.DateTimeFormat; relative: Intl.RelativeTimeFormat };
+/** By language. To make one takes far longer than to use it, and a long list uses many. */
+const formats = new Map<string, Formats>();
+
+function formatsOf(language: string): Formats {
+  const known = formats.get(language);
+  if (known) return known;
+  const made = {
+    date: new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }),
+    relative: new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" }),
+  };
+  formats.set(language, made);
+  return made;
+}
+
 export function formatDate(ms: number, language: string): string {
-  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(ms);
+  return formatsOf(language).date.format(ms);
 }
 
 /** `3 minutes ago`, `in 2 hours`. */
 export function relativeTime(ms: number, now: number, language: string): string {
-  const format = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+  const format = formatsOf(language).relative;
   const seconds = Math.round((ms - now) / 1000);
   const size = Math.abs(seconds);
   if (size < 60) return format.format(seconds, "second");

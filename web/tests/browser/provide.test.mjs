@@ -43,7 +43,8 @@ function runCommand(command, folder) {
 /** A node that has only a key, and its consent at the scheduler. */
 async function leaveConsent(provider, { expiresInSeconds = 3600, offer = {} } = {}) {
   const account = privateKeyToAccount(generatePrivateKey());
-  const expires = Math.floor(Date.now() / 1000) + expiresInSeconds;
+  const { timestamp } = await stack.rpc.getBlock();
+  const expires = Number(timestamp) + expiresInSeconds;
   const long = await account.signTypedData({
     domain: { name: "Gristmill", version: "1", chainId: stack.chain_id, verifyingContract: stack.contract },
     types: {
@@ -72,6 +73,24 @@ async function leaveConsent(provider, { expiresInSeconds = 3600, offer = {} } = 
   });
   assert.equal(answer.status, 204, await answer.text());
   return account.address;
+}
+
+/** Accessible in both themes at both widths, and never wider than the window. */
+async function assertFits(page) {
+  for (const width of [360, 1440]) {
+    await page.setViewportSize({ width, height: 900 });
+    for (const theme of ["dark", "light"]) {
+      await page.evaluate(async (wanted) => {
+        document.documentElement.dataset.theme = wanted;
+        // Colours fade over, and axe must not look at them on their way.
+        await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+        await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {})));
+      }, theme);
+      await assertAccessible(page);
+    }
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(over <= 0, `${over} px wider than the window of ${width} px`);
+  }
 }
 
 const step = (page) => page.locator("[aria-current=step]");
@@ -104,7 +123,7 @@ test("from a wallet to a node that earns, and the money out", { skip, timeout: 2
     );
     await step(page).getByText("Measured: not yet").waitFor();
     assert.ok(await step(page).getByRole("button", { name: "Go on" }).isDisabled());
-    await assertAccessible(page);
+    await assertFits(page);
     await page.reload();
     await step(page).getByRole("checkbox").check();
     await step(page).getByRole("button", { name: "Go on" }).click();
@@ -157,7 +176,7 @@ test("from a wallet to a node that earns, and the money out", { skip, timeout: 2
       const card = page.locator("main").getByText("Earned today").locator("..");
       return (await card.innerText()).includes("0.0475 U2U");
     });
-    await assertAccessible(page);
+    await assertFits(page);
 
     // What is in the market comes out again, all of it.
     const section = page.locator("section", { has: page.getByRole("heading", { name: "Withdrawable now" }) });
@@ -167,6 +186,16 @@ test("from a wallet to a node that earns, and the money out", { skip, timeout: 2
     await section.getByText("0 U2U", { exact: true }).waitFor();
     const end = await stack.rpc.getBalance({ address: browser.wallet.address });
     assert.ok(end > before + paid + parseEther("0.49"), "stake and payment are in the wallet, less gas");
+
+    // The machine goes away: the page says so, and what to do.
+    machine.child.kill("SIGKILL");
+    await page.goto(`${stack.url}/provide/?node=${node}`);
+    await page.getByText("The node is online").waitFor();
+    // Time passes for the scheduler as it does on chain.
+    await stack.rpc.request({ method: "evm_increaseTime", params: [600] });
+    await page.getByText("The scheduler has not heard of the node for a while.").waitFor({ timeout: 60_000 });
+    await page.goto(`${stack.url}/provide/dashboard/`);
+    await page.getByText("Offline", { exact: true }).waitFor();
 
     // Taking the approval back, and revoking the node, each ask first.
     await page.getByRole("button", { name: "Take the approval back" }).click();

@@ -21,11 +21,14 @@ if (skip && process.env.GRISTMILL_SKIPS_FILE) {
   fs.appendFileSync(process.env.GRISTMILL_SKIPS_FILE, `browser tests of the web: ${skip}\n`);
 }
 
+/** Where cargo builds, as in the Makefile. */
+export const buildFolder =
+  process.env.CARGO_TARGET_DIR ??
+  path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), ".cache"), "gristmill/target");
+
 function stackProgram() {
-  const target =
-    process.env.CARGO_TARGET_DIR ??
-    path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), ".cache"), "gristmill/target");
-  const program = path.join(process.env.GRISTMILL_PROGRAMS ?? path.join(target, "debug"), "gristmill-xtask");
+  const folder = process.env.GRISTMILL_PROGRAMS ?? path.join(buildFolder, "debug");
+  const program = path.join(folder, "gristmill-xtask");
   assert.ok(fs.existsSync(program), `${program} is missing: run \`cargo build --workspace --bins\``);
   return program;
 }

@@ -43,7 +43,14 @@ async function isFree(job: ChainJob): Promise<boolean> {
   }
 }
 
-export function CancelButton({ job }: { job: ChainJob }) {
+export function CancelButton({
+  job,
+  onActive,
+}: {
+  job: ChainJob;
+  /** Told when its dialog opens and closes: until then the button must stay, although the job has changed. */
+  onActive: (isActive: boolean) => void;
+}) {
   const t = useMessages(actionMessages);
   const amount = useAmountText();
   const [open, setOpen] = useState(false);
@@ -66,14 +73,18 @@ export function CancelButton({ job }: { job: ChainJob }) {
       });
     }
   };
+  const show = (isShown: boolean) => {
+    setOpen(isShown);
+    onActive(isShown);
+  };
   const close = () => {
-    setOpen(false);
+    show(false);
     setStep({ status: "idle" });
     reset();
   };
   return (
     <>
-      <Button look="danger" aria-haspopup="dialog" onClick={() => setOpen(true)}>
+      <Button look="danger" aria-haspopup="dialog" onClick={() => show(true)}>
         {t("cancel.button")}
       </Button>
       <ConfirmDialog

@@ -91,7 +91,9 @@ function Deadline({ job }: { job: JobView }) {
       ) : isOpen ? (
         t("passed")
       ) : (
-        <span className="text-base">{formatDate(ms, language)}</span>
+        <span className="text-base">
+          {new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(ms)}
+        </span>
       )}
     </time>
   );

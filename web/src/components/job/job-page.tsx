@@ -3,7 +3,7 @@
 
 import dynamic from "next/dynamic";
 import { useSearchParams } from "next/navigation";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { shortId } from "@/components/ui/copy";
 import { ErrorState, LoadingRows, Skeleton } from "@/components/ui/empty";
@@ -36,25 +36,36 @@ const ReceiptTab = dynamic(() => import("./receipt-tab").then((module) => module
 const SpecTab = dynamic(() => import("./spec-tab").then((module) => module.SpecTab), { ssr: false, loading });
 
 export function JobPage() {
-  const t = useMessages(jobMessages);
   const params = useSearchParams();
   const id = (params.get("id") ?? "").toLowerCase();
-  const job = useJob(id);
   if (!isJobId(id)) return <AskForJob given={id} />;
-  if (job.data) return <KnownJob job={job.data} tab={params.get("tab") ?? "overview"} />;
+  return <JobOfId key={id} id={id} tab={params.get("tab") ?? "overview"} />;
+}
+
+function JobOfId({ id, tab }: { id: string; tab: string }) {
+  const t = useMessages(jobMessages);
+  const job = useJob(id);
+  // While it is asked again, what was answered last stands: nothing may vanish under a person's hands.
+  const [failure, setFailure] = useState<Error>();
+  useEffect(() => {
+    if (job.error) setFailure(job.error);
+    else if (job.data) setFailure(undefined);
+  }, [job.error, job.data]);
+  const error = job.error ?? failure;
+  if (job.data) return <KnownJob job={job.data} tab={tab} />;
   const title = `${t("title")} ${shortId(id)}`;
-  if (job.error instanceof ApiError && (job.error.status === 404 || job.error.isUnreachable)) {
+  if (error instanceof ApiError && (error.status === 404 || error.isUnreachable)) {
     return (
       <ChainOnly
         id={id}
-        why={job.error.isUnreachable ? "unreachable" : "unknown"}
+        why={error.isUnreachable ? "unreachable" : "unknown"}
         onRetry={() => void job.refetch()}
       />
     );
   }
   return (
-    <Page title={title} lead={job.isError ? undefined : <Skeleton className="h-6 w-72" />}>
-      {job.isError ? <ErrorState error={job.error} onRetry={() => void job.refetch()} /> : <JobSkeleton />}
+    <Page title={title} lead={error ? undefined : <Skeleton className="h-6 w-72" />}>
+      {error ? <ErrorState error={error} onRetry={() => void job.refetch()} /> : <JobSkeleton />}
     </Page>
   );
 }
@@ -76,6 +87,16 @@ function KnownJob({ job, tab }: { job: JobView; tab: string }) {
   const t = useMessages(jobMessages);
   const { events, live } = useJobEvents(job.id);
   const chainJob = useChainJob(job);
+  useEffect(() => {
+    // The rest of the page is fetched while the server that it comes from is there: it may be gone later.
+    const parts = [
+      import("./job-actions"),
+      import("./logs-tab"),
+      import("./result-tab"),
+      import("./receipt-tab"),
+    ];
+    for (const part of [...parts, import("./spec-tab"), import("./money-card")]) part.catch(() => {});
+  }, []);
   const select = (key: string) => {
     // The address names the view, so that it can be shared and survives a reload.
     window.history.replaceState(null, "", `?id=${job.id}${key === "overview" ? "" : `&tab=${key}`}`);

@@ -39,6 +39,7 @@ export function MoneyCard({
   }
   const { terms, stored, leaseEnd, now } = chainJob;
   const status = ESCROW_STATUS[stored.state];
+  const isReturned = stored.state === "refunded" || stored.state === "cancelled";
   const pool = poolOf(terms, stored);
   // Without a wallet: what the submitter could do, for most who look are.
   const ways = waysOut(terms, stored, leaseEnd, address ?? terms.submitter);
@@ -51,8 +52,8 @@ export function MoneyCard({
         items={[
           [t("whereNow"), status.money[language]],
           [t("bounty"), money(terms.bounty)],
-          [t("fee"), money(terms.fee)],
-          [t("forProvider"), money(terms.bounty - terms.fee + pool)],
+          !isReturned && [t("fee"), money(terms.fee)],
+          !isReturned && [t("forProvider"), money(terms.bounty - terms.fee + pool)],
           terms.bond > 0n && [t("bond"), money(terms.bond)],
           pool > 0n && [t("pool"), money(pool)],
           terms.disputeBond > 0n && [t("disputeBond"), money(terms.disputeBond)],

@@ -7,11 +7,14 @@ import type { JobView } from "@/lib/api";
 import type { JobEvent } from "@/lib/events";
 import { AttemptsCard } from "./attempts-card";
 import type { ChainJob } from "./chain-job";
-import { MoneyCard } from "./money-card";
 import { StartBar } from "./start-bar";
 import { Timeline } from "./timeline";
 import { TransactionsCard } from "./transactions-card";
 
+const MoneyCard = dynamic(() => import("./money-card").then((module) => module.MoneyCard), {
+  ssr: false,
+  loading: () => <Skeleton className="h-72 w-full rounded-xl" />,
+});
 const WaitingCard = dynamic(() => import("./waiting-card").then((module) => module.WaitingCard), {
   ssr: false,
   loading: () => <Skeleton className="h-40 w-full" />,

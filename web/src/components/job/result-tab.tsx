@@ -174,7 +174,6 @@ function Files({ receipt, output }: { receipt: Receipt; output: Output }) {
               <button
                 type="button"
                 aria-pressed={file === chosen}
-                aria-label={t("show", { name: file.path })}
                 onClick={() => setChosen(file)}
                 className="flex min-h-10 min-w-0 flex-1 items-center gap-2 px-4 text-left -outline-offset-2"
               >

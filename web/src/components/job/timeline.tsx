@@ -53,10 +53,10 @@ export function Timeline({
             className="relative grid grid-cols-[12px_minmax(0,1fr)] gap-x-3 pb-4 last:pb-0"
           >
             {at < events.length - 1 && (
-              <span className="absolute top-3 bottom-[-6px] left-[5.5px] w-px bg-line" aria-hidden="true" />
+              <span className="absolute top-5 bottom-[-4px] left-[5.5px] w-px bg-line" aria-hidden="true" />
             )}
             <span
-              className={`mt-1.5 size-3 rounded-full border-2 border-ground ${DOTS[EVENT_TONES[event.event]]}`}
+              className={`mt-[5px] size-2.5 justify-self-center rounded-full ${DOTS[EVENT_TONES[event.event]]}`}
             />
             <div>
               <div className="flex flex-wrap items-baseline justify-between gap-x-4">
@@ -72,8 +72,10 @@ export function Timeline({
                   <Ago ms={event.at_ms} />
                 </span>
               </div>
-              <EventBody event={event} />
-              {tx && <TxId value={tx} />}
+              <div className="flex flex-wrap gap-x-4">
+                <EventBody event={event} />
+                {tx && <TxId value={tx} />}
+              </div>
             </div>
           </li>
         ))}

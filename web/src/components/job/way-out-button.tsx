@@ -62,11 +62,14 @@ export function WayOutButton({
   verb,
   size = "md",
   look = "secondary",
+  onActive,
 }: {
   job: ChainJob;
   verb: Verb;
   size?: "md" | "sm";
   look?: "primary" | "secondary" | "danger";
+  /** Told when its dialog opens and closes: until then the button must stay, although its deed is done. */
+  onActive: (isActive: boolean) => void;
 }) {
   const t = useMessages(actionMessages);
   const [open, setOpen] = useState(false);
@@ -74,13 +77,17 @@ export function WayOutButton({
   const [ruling, setRuling] = useState<Ruling>("pay");
   const values = useMoneyValues(job);
   const needsAllowance = verb === "dispute" && job.terms.token !== NATIVE && job.terms.disputeBond > 0n;
+  const show = (isShown: boolean) => {
+    setOpen(isShown);
+    onActive(isShown);
+  };
   const close = () => {
-    setOpen(false);
+    show(false);
     reset();
   };
   return (
     <>
-      <Button look={look} size={size} aria-haspopup="dialog" onClick={() => setOpen(true)}>
+      <Button look={look} size={size} aria-haspopup="dialog" onClick={() => show(true)}>
         {t(`${verb}.button`)}
       </Button>
       <ConfirmDialog

@@ -23,7 +23,14 @@ type Progress =
   | { status: "done"; outcome: CancelOutcome }
   | { status: "failed"; text: string };
 
-export function BulkCancel({ jobs, onDone }: { jobs: readonly JobSummary[]; onDone: () => void }) {
+export function BulkCancel({
+  jobs,
+  onActive,
+}: {
+  jobs: readonly JobSummary[];
+  /** Told when its dialog opens and closes: until then it must stay, although the list has changed. */
+  onActive: (isActive: boolean) => void;
+}) {
   const t = useMessages(jobsMessages);
   const address = useAddress();
   const amount = useAmountText();
@@ -48,13 +55,17 @@ export function BulkCancel({ jobs, onDone }: { jobs: readonly JobSummary[]; onDo
     setChosen(undefined);
     setProgress({ status: "idle" });
     reset();
-    onDone();
+    onActive(false);
+  };
+  const open = () => {
+    setChosen(jobs);
+    onActive(true);
   };
   const bounties = chosen?.filter(({ token }) => token === NATIVE) ?? [];
   const sum = bounties.reduce((total, { bounty }) => total + BigInt(bounty), 0n);
   return (
     <>
-      <Button look="danger" size="sm" disabled={jobs.length === 0} onClick={() => setChosen(jobs)}>
+      <Button look="danger" size="sm" disabled={jobs.length === 0} onClick={open}>
         {t("cancel")}
       </Button>
       <ConfirmDialog

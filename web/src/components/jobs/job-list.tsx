@@ -2,7 +2,7 @@
 /** The jobs that match, page by page, with what can be done with many of them at once. */
 
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { saveBlob } from "@/components/job/save-blob";
 import { Button, ButtonLink } from "@/components/ui/button";
 import { Empty, ErrorState, errorText, LoadingRows } from "@/components/ui/empty";
@@ -21,6 +21,7 @@ export function JobList({ query }: { query: JobsQuery }) {
   const t = useMessages(jobsMessages);
   const { language } = useI18n();
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const [isActing, setActing] = useState(false);
   const list = useInfiniteQuery({
     queryKey: ["jobs", query],
     queryFn: ({ pageParam, signal }) => listJobs(query, pageParam, signal),
@@ -46,10 +47,15 @@ export function JobList({ query }: { query: JobsQuery }) {
       return next;
     });
   }, []);
-  if (list.isPending) return <LoadingRows rows={10} />;
+  // A page of a search may be empty and still be followed by others.
+  const isSearching = jobs.length === 0 && hasNextPage;
+  useEffect(() => {
+    if (isSearching) onNearEnd();
+  }, [isSearching, onNearEnd]);
+  if (list.isPending || isSearching) return <LoadingRows rows={10} />;
   if (list.isError && jobs.length === 0)
     return <ErrorState error={list.error} onRetry={() => void list.refetch()} />;
-  if (jobs.length === 0) {
+  if (jobs.length === 0 && !isActing) {
     const isFiltered = query.state !== undefined || query.q !== undefined || query.node !== undefined;
     return (
       <Empty
@@ -70,7 +76,7 @@ export function JobList({ query }: { query: JobsQuery }) {
   const chosen = cancellable.filter(({ id }) => selected.has(id));
   const count = jobs.length.toLocaleString(language);
   return (
-    <div className="rounded-xl border border-line">
+    <div className="overflow-clip rounded-xl border border-line">
       <div className="flex min-h-12 flex-wrap items-center gap-x-4 gap-y-2 border-b border-line px-4 py-2 text-[13px]">
         {cancellable.length > 0 && (
           <label className="flex min-h-6 items-center gap-3">
@@ -86,7 +92,15 @@ export function JobList({ query }: { query: JobsQuery }) {
             {t("selected", { count: chosen.length })}
           </label>
         )}
-        {cancellable.length > 0 && <BulkCancel jobs={chosen} onDone={() => setSelected(new Set())} />}
+        {(cancellable.length > 0 || isActing) && (
+          <BulkCancel
+            jobs={chosen}
+            onActive={(isActive) => {
+              setActing(isActive);
+              if (!isActive) setSelected(new Set());
+            }}
+          />
+        )}
         <span className="ml-auto text-ink-soft" role="status">
           {isFetchingNextPage
             ? t("loadingMore")

@@ -7,10 +7,11 @@ import { memo, useEffect, useRef, useState } from "react";
 import { Money } from "@/components/money";
 import { StatusBadge } from "@/components/ui/badge";
 import { shortId } from "@/components/ui/copy";
-import { Ago } from "@/components/ui/time";
+import { useNow } from "@/components/ui/time";
 import type { JobSummary } from "@/lib/api";
-import { useMessages } from "@/lib/i18n";
+import { useI18n, useMessages } from "@/lib/i18n";
 import { JOB_STATUS } from "@/lib/status";
+import { formatDate, relativeTime } from "@/lib/time";
 import { jobsMessages } from "./messages";
 
 const ROW_PX = 53;
@@ -56,6 +57,8 @@ export function JobRows({
 }) {
   const t = useMessages(jobsMessages);
   const narrow = useNarrow();
+  // One clock for all rows: with one each, a scroll would start and stop hundreds.
+  const now = useNow(5000);
   const list = useRef<HTMLTableElement>(null);
   const [margin, setMargin] = useState(0);
   useEffect(() => {
@@ -64,7 +67,7 @@ export function JobRows({
   const rows = useWindowVirtualizer({
     count: jobs.length,
     estimateSize: () => (narrow ? CARD_PX : ROW_PX),
-    overscan: 12,
+    overscan: 6,
     scrollMargin: margin,
     getItemKey: (index) => jobs[index]?.id ?? index,
   });
@@ -85,7 +88,7 @@ export function JobRows({
     >
       <caption className="sr-only">{t("title")}</caption>
       <thead className="max-md:sr-only">
-        <tr className="border-b border-line">
+        <tr>
           <td className="w-12" />
           {COLUMNS.map(({ key, width, numeric }) => (
             <th
@@ -113,6 +116,7 @@ export function JobRows({
               isSelected={selected.has(job.id)}
               canSelect={canSelect(job)}
               onSelect={onSelect}
+              now={now}
             />
           );
         })}
@@ -130,21 +134,22 @@ type RowProps = {
   isSelected: boolean;
   canSelect: boolean;
   onSelect: (id: string, isSelected: boolean) => void;
+  now: number;
 };
 
 /** A row of the table; on a narrow screen its cells make a card of three lines. */
 const JobRow = memo(function JobRow(props: RowProps) {
-  const { job, rowIndex, isSelected } = props;
+  const { job, rowIndex, isSelected, now } = props;
   const t = useMessages(jobsMessages);
   return (
     <tr
       aria-rowindex={rowIndex}
-      className={`h-[53px] border-b border-line max-md:grid max-md:h-32 max-md:grid-cols-[16px_minmax(0,1fr)_auto] max-md:content-center max-md:items-center max-md:gap-x-3 max-md:gap-y-2 max-md:px-4 ${isSelected ? "bg-brand-tint" : "hover:bg-raised"}`}
+      className={`h-[53px] border-t border-line max-md:grid max-md:h-32 max-md:grid-cols-[16px_minmax(0,1fr)_auto] max-md:content-center max-md:items-center max-md:gap-x-3 max-md:gap-y-2 max-md:px-4 ${isSelected ? "bg-brand-tint" : "hover:bg-raised"}`}
     >
-      <td className="pl-4 max-md:p-0">
+      <td className="peer pl-4 max-md:p-0 max-md:empty:hidden">
         <Select {...props} />
       </td>
-      <td className="px-2 max-md:col-span-2 max-md:p-0">
+      <td className="px-2 max-md:col-span-2 max-md:p-0 max-md:peer-empty:col-span-3">
         <Name job={job} />
       </td>
       <td className="px-2 max-md:col-span-2 max-md:p-0">
@@ -156,11 +161,11 @@ const JobRow = memo(function JobRow(props: RowProps) {
       <td className="px-2 max-md:hidden">{job.runtime}</td>
       <td className="px-2 text-right max-md:hidden">{job.attempts}</td>
       <td className="px-2 text-ink-soft max-md:col-span-2 max-md:p-0">
-        <Ago ms={job.created_at_ms} />
+        <When ms={job.created_at_ms} now={now} />
       </td>
       <td className="px-2 pr-4 text-ink-soft max-md:p-0">
         <span className="md:hidden">{t("deadline")} </span>
-        <Ago ms={job.deadline * 1000} />
+        <When ms={job.deadline * 1000} now={now} />
       </td>
     </tr>
   );
@@ -173,6 +178,11 @@ function Name({ job }: { job: JobSummary }) {
       <span className="block font-mono text-[12px] leading-4 text-ink-soft">{shortId(job.id)}</span>
     </Link>
   );
+}
+
+function When({ ms, now }: { ms: number; now: number }) {
+  const { language } = useI18n();
+  return <span title={formatDate(ms, language)}>{now ? relativeTime(ms, now, language) : "…"}</span>;
 }
 
 function Select({ job, isSelected, canSelect, onSelect }: RowProps) {

@@ -48,7 +48,7 @@ export function JobsFilters({
   };
   const isFiltered = filter.q !== undefined || filter.node !== undefined || filter.state !== undefined;
   return (
-    <div className="flex flex-wrap items-end gap-3">
+    <div className="flex flex-wrap items-center gap-3">
       <fieldset className="flex rounded-lg border border-line p-0.5">
         <legend className="sr-only">{t("role")}</legend>
         {ROLES.map((role) => (

@@ -10,6 +10,7 @@ const job: JobSummary = {
   state: "settled",
   runtime: "wasm",
   bounty: "50000000000000000",
+  fee: "0",
   token: `0x${"0".repeat(40)}`,
   submitter: `0x${"a".repeat(40)}`,
   attempts: 1,

@@ -1,6 +1,6 @@
 /** Which jobs are wanted, as the address of the page says it, and how the scheduler is asked for them. */
 
-import { api, body, type JobState, type JobSummary } from "@/lib/api";
+import { api, body, type JobState, type JobSummary, type Schemas } from "@/lib/api";
 import { JOB_STATUS } from "@/lib/status";
 
 export const ROLES = ["submitter", "provider", "all"] as const;
@@ -49,7 +49,7 @@ export function writeFilter(filter: JobsFilter): string {
 /** Who is looking matters where only their own jobs are wanted. */
 export type JobsQuery = JobsFilter & { address?: string };
 
-export type JobsPage = { items: JobSummary[]; next?: string | null };
+export type JobsPage = Schemas["Page_JobSummary"];
 
 export async function listJobs(
   query: JobsQuery,
@@ -61,11 +61,11 @@ export async function listJobs(
     limit: PAGE_ITEMS,
     ...(cursor ? { cursor } : {}),
     ...(role !== "all" && address ? { [role]: address } : {}),
-    ...(state ? { state } : {}),
+    ...(state ? { state: [state] } : {}),
     ...(q ? { q } : {}),
     ...(node ? { node } : {}),
   };
-  return body(api.GET("/v1/jobs", { params: { query: wanted as never }, ...(signal ? { signal } : {}) }));
+  return body(api.GET("/v1/jobs", { params: { query: wanted }, ...(signal ? { signal } : {}) }));
 }
 
 /** All jobs that match, page by page, for a download. */
@@ -86,10 +86,12 @@ const COLUMNS = [
   "state",
   "runtime",
   "bounty",
+  "fee",
   "token",
   "submitter",
   "attempts",
   "created_at_ms",
+  "ended_at_ms",
   "deadline",
 ] as const satisfies readonly (keyof JobSummary)[];
 

@@ -4,9 +4,9 @@
 import Link from "next/link";
 import { Money } from "@/components/money";
 import { WITHOUT_GPU } from "@/components/node/filters";
-import { formatBytes } from "@/components/node/format";
 import { Table } from "@/components/ui/table";
 import { useMessages } from "@/lib/i18n";
+import { formatBytes } from "@/lib/quantity";
 import { type MarketClass, NO_GPU } from "./market-data";
 import { marketMessages } from "./messages";
 

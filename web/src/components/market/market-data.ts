@@ -2,45 +2,16 @@
 
 import { useQuery } from "@tanstack/react-query";
 import type { Series } from "@/components/chart/series";
-import { call } from "@/lib/api";
+import { api, body, type Schemas } from "@/lib/api";
 
-export type MarketClass = {
-  model: string;
-  vram_bytes: number;
-  nodes_online: number;
-  gpus_online: number;
-  gpus_idle: number;
-  price_floor_min?: string | null;
-  price_floor_median?: string | null;
-  paid_median?: string | null;
-  jobs_settled: number;
-};
-export type MarketDay = {
-  day_ms: number;
-  created: number;
-  settled: number;
-  refunded: number;
-  paid: string;
-  start_ms_median?: number | null;
-  start_ms_p90?: number | null;
-};
-export type MarketView = {
-  as_of_ms: number;
-  nodes_online: number;
-  nodes_total: number;
-  gpus_online: number;
-  gpus_idle: number;
-  classes: MarketClass[];
-  waiting_jobs: number;
-  running_jobs: number;
-  days: MarketDay[];
-  truncated?: boolean;
-};
+export type MarketView = Schemas["MarketView"];
+export type MarketClass = Schemas["MarketClass"];
+export type MarketDay = Schemas["MarketDay"];
 
 export function useMarket() {
   return useQuery({
     queryKey: ["market"],
-    queryFn: async () => (await (await call("/v1/market")).json()) as MarketView,
+    queryFn: () => body(api.GET("/v1/market")),
     refetchInterval: 30_000,
     staleTime: 15_000,
   });

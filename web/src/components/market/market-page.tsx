@@ -5,13 +5,13 @@ import { useMemo } from "react";
 import { Bars } from "@/components/chart/bars";
 import { Chart, ChartSkeleton } from "@/components/chart/chart";
 import { Money, useCoin } from "@/components/money";
-import { formatBytes } from "@/components/node/format";
 import { ButtonLink } from "@/components/ui/button";
 import { Empty, ErrorState, Skeleton } from "@/components/ui/empty";
 import { Notice } from "@/components/ui/notice";
 import { Card, Page, Stat } from "@/components/ui/page";
 import { Ago } from "@/components/ui/time";
 import { useI18n, useMessages } from "@/lib/i18n";
+import { formatBytes } from "@/lib/quantity";
 import { ClassTable } from "./class-table";
 import {
   jobSeries,

@@ -6,9 +6,9 @@ import { useCoin } from "@/components/money";
 import { Button } from "@/components/ui/button";
 import { Field } from "@/components/ui/field";
 import type { NodeView } from "@/lib/api";
-import { useMessages } from "@/lib/i18n";
+import { useI18n, useMessages } from "@/lib/i18n";
 import { parseAmount } from "@/lib/money";
-import { NODE_STATUS } from "@/lib/status";
+import { NODE_STATUS, statusWords } from "@/lib/status";
 import {
   isFiltered,
   NODE_STATES,
@@ -34,6 +34,7 @@ export function FilterBar({
   onClear: () => void;
 }) {
   const m = useMessages(nodeMessages);
+  const { language } = useI18n();
   const coin = useCoin();
   const known = nodes.flatMap(({ offer }) => (offer.gpus ?? []).map(({ model }) => model));
   const isNamed = filters.gpu && filters.gpu !== WITHOUT_GPU;
@@ -101,7 +102,7 @@ export function FilterBar({
           <option value="">{m("anyState")}</option>
           {NODE_STATES.map((state) => (
             <option key={state} value={state}>
-              {NODE_STATUS[state].word}
+              {statusWords(NODE_STATUS[state], language).word}
             </option>
           ))}
         </select>

@@ -1,22 +1,9 @@
 /** What a node has, in words. */
 
 import type { NodeView, Schemas } from "@/lib/api";
+import { formatBytes } from "@/lib/quantity";
 
 export type Offer = Schemas["Offer"];
-
-const SIZES: readonly [string, number][] = [
-  ["TiB", 2 ** 40],
-  ["GiB", 2 ** 30],
-  ["MiB", 2 ** 20],
-  ["KiB", 2 ** 10],
-];
-
-/** `24 GiB`, `1.5 MiB`: one digit behind the point at most, and none where it would be a zero. */
-export function formatBytes(bytes: number): string {
-  const [unit, size] = SIZES.find(([, least]) => bytes >= least) ?? ["B", 1];
-  const value = bytes / size;
-  return `${value >= 100 ? Math.round(value) : Math.round(value * 10) / 10} ${unit}`;
-}
 
 export function formatCpus(millis: number): string {
   return String(Math.round(millis / 100) / 10);

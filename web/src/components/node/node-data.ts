@@ -10,7 +10,7 @@ const PAGES_MAX = 5;
 /** The nodes of the market, page by page. */
 export function useNodes() {
   return useInfiniteQuery({
-    queryKey: ["nodes"],
+    queryKey: ["nodes", "pages"],
     queryFn: ({ pageParam }) =>
       body(
         api.GET("/v1/nodes", {
@@ -30,9 +30,4 @@ export function useNode(id: string | undefined) {
     enabled: id !== undefined,
     refetchInterval: 5000,
   });
-}
-
-/** `0x` and forty hexadecimal digits. */
-export function isAddress(text: string): text is `0x${string}` {
-  return /^0x[0-9a-fA-F]{40}$/.test(text);
 }

@@ -12,12 +12,13 @@ import { ButtonLink } from "@/components/ui/button";
 import { Empty, ErrorState, Skeleton } from "@/components/ui/empty";
 import { Card, Facts, Page } from "@/components/ui/page";
 import { Ago } from "@/components/ui/time";
+import { isAddress, isAddressEqual } from "@/lib/address";
 import { ApiError, type NodeView } from "@/lib/api";
 import { useMessages } from "@/lib/i18n";
 import { NODE_STATUS } from "@/lib/status";
 import { useAddress } from "@/lib/wallet";
 import { nodeMessages } from "./messages";
-import { isAddress, useNode } from "./node-data";
+import { useNode } from "./node-data";
 import { Gpus, HardwareFacts, PriceFacts } from "./offer-facts";
 
 export function NodeDetail() {
@@ -41,7 +42,7 @@ function KnownNode({ id }: { id: string }) {
   const address = useAddress();
   const node = useNode(id);
   const isUnknown = node.error instanceof ApiError && node.error.code === "not_found";
-  const isMine = address && node.data?.provider.toLowerCase() === address.toLowerCase();
+  const isMine = address && node.data && isAddressEqual(node.data.provider, address);
   const title = (
     <span className="flex flex-wrap items-center gap-x-3 gap-y-1">
       {m("node")} <AddressId value={id} />
@@ -117,7 +118,10 @@ function Known({ node }: { node: NodeView }) {
             [m("heard"), <Ago key="heard" ms={node.last_heard_at_ms} />],
             [m("registered"), <Ago key="registered" ms={node.registered_at_ms} />],
             [m("provider"), <AddressId key="provider" value={node.provider} label={m("provider")} />],
-            [m("providerJobs"), provider.data ? provider.data.jobs_settled : "…"],
+            [
+              m("providerJobs"),
+              provider.data ? m("providerJobsNote", { jobs: provider.data.jobs_settled }) : "…",
+            ],
           ]}
         />
       </Card>

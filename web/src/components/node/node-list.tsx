@@ -3,7 +3,7 @@
 
 import { Server } from "lucide-react";
 import { useSearchParams } from "next/navigation";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { useCoin } from "@/components/money";
 import { Button, ButtonLink } from "@/components/ui/button";
 import { Empty, ErrorState, Skeleton } from "@/components/ui/empty";
@@ -23,7 +23,10 @@ export function NodeList() {
   const m = useMessages(nodeMessages);
   const coin = useCoin();
   const params = useSearchParams();
-  const filters = useMemo(() => readFilters(new URLSearchParams(params)), [params]);
+  const [filters, setFilters] = useState(() => readFilters(new URLSearchParams(params)));
+  // The address decides, such as after "back". It is read itself: `params` comes later than what one clicks.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `params` says that the address has changed.
+  useEffect(() => setFilters(readFilters(new URLSearchParams(window.location.search))), [params]);
   const nodes = useNodes();
   const [rows, setRows] = useState(ROWS);
   const all = useMemo(() => nodes.data?.pages.flatMap(({ items }) => items) ?? [], [nodes.data]);
@@ -37,7 +40,7 @@ export function NodeList() {
 
   const show = (next: NodeFilters) => {
     const query = writeFilters(next).toString();
-    // Next keeps `useSearchParams` in step with the address.
+    setFilters(next);
     window.history.replaceState(null, "", query ? `?${query}` : window.location.pathname);
   };
   const change = (changed: Partial<NodeFilters>) => show({ ...filters, ...changed });

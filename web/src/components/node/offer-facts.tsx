@@ -7,8 +7,9 @@ import { shortId } from "@/components/ui/copy";
 import { Facts } from "@/components/ui/page";
 import { useMessages } from "@/lib/i18n";
 import { NATIVE } from "@/lib/money";
+import { formatBytes } from "@/lib/quantity";
 import { formatDuration } from "@/lib/time";
-import { formatBytes, formatCpus, gpuGroups, type Offer } from "./format";
+import { formatCpus, gpuGroups, type Offer } from "./format";
 import { nodeMessages } from "./messages";
 import { RuntimeWords } from "./runtime-words";
 

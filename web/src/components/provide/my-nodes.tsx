@@ -16,6 +16,7 @@ import { Card } from "@/components/ui/page";
 import { Table } from "@/components/ui/table";
 import { Ago } from "@/components/ui/time";
 import { TransactionButton } from "@/components/wallet/transaction";
+import { isAddressEqual } from "@/lib/address";
 import type { NodeView } from "@/lib/api";
 import { useMessages, useT } from "@/lib/i18n";
 import { NODE_STATUS } from "@/lib/status";
@@ -33,7 +34,7 @@ export function MyNodes({ provider }: { provider: string }) {
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
   const mine = nodes.data?.pages
     .flatMap(({ items }) => items)
-    .filter((node) => node.provider.toLowerCase() === provider.toLowerCase());
+    .filter((node) => isAddressEqual(node.provider, provider));
   return (
     <Card title={m("nodes")} flush>
       {!mine ? (

@@ -5,6 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Money } from "@/components/money";
 import { Badge } from "@/components/ui/badge";
 import { Skeleton } from "@/components/ui/empty";
+import { isAddressEqual } from "@/lib/address";
 import { api, body, type JobSummary, type JobView } from "@/lib/api";
 import { useMessages } from "@/lib/i18n";
 import { isEnd } from "@/lib/status";
@@ -18,7 +19,7 @@ export type Payout =
   | { kind: "unpaid"; reason: string | undefined; isOther: boolean };
 
 export function payout(job: JobView, provider: string): Payout {
-  const mine = job.attempts.filter((attempt) => attempt.provider.toLowerCase() === provider.toLowerCase());
+  const mine = job.attempts.filter((attempt) => isAddressEqual(attempt.provider, provider));
   const amount = BigInt(job.terms.bounty) - BigInt(job.terms.fee);
   const last = mine.at(-1);
   const isAccepted = mine.some(({ state }) => state === "accepted");

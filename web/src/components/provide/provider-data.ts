@@ -1,26 +1,16 @@
 /** What the scheduler knows of a provider: earnings, and nodes that wait for its wallet. */
 
 import { useQuery } from "@tanstack/react-query";
-import { api, body, call, type Schemas } from "@/lib/api";
+import { api, body, type Schemas } from "@/lib/api";
 
-export type TokenAmount = { token: string; amount: string; jobs: number };
-export type EarnedDay = TokenAmount & { day_ms: number };
-export type ProviderView = {
-  address: string;
-  nodes: number;
-  jobs_settled: number;
-  jobs_failed: number;
-  truncated: boolean;
-  earned: TokenAmount[];
-  days: EarnedDay[];
-  waiting: TokenAmount[];
-};
+export type ProviderView = Schemas["ProviderView"];
 export type WaitingNode = Schemas["WaitingNode"];
 
 export function useProvider(address: string, days: number) {
   return useQuery({
     queryKey: ["provider", address, days],
-    queryFn: async () => (await (await call(`/v1/providers/${address}?days=${days}`)).json()) as ProviderView,
+    queryFn: () =>
+      body(api.GET("/v1/providers/{address}", { params: { path: { address }, query: { days } } })),
     refetchInterval: 15_000,
   });
 }

@@ -1,5 +1,6 @@
 /** The way from a wallet to a node that earns: which step comes next, told from facts alone, so that a reload loses nothing. */
 
+import { isAddressEqual } from "@/lib/address";
 import type { NodeView } from "@/lib/api";
 import type { Approval, Enrollment } from "./on-chain";
 import type { WaitingNode } from "./provider-data";
@@ -34,17 +35,13 @@ export type Facts = {
 
 export type Stand = { step: Step | "done" | "unknown"; problem?: Problem };
 
-function isSame(a: string, b: string): boolean {
-  return a.toLowerCase() === b.toLowerCase();
-}
-
 export function stand(facts: Facts): Stand {
   const { wallet, node, waiting, enrollment, approval, view } = facts;
   if (!wallet) return { step: "wallet" };
   if (!node) return { step: "command" };
   if (enrollment === undefined) return { step: "unknown" };
   if (enrollment !== null) {
-    if (!isSame(enrollment.provider, wallet)) {
+    if (!isAddressEqual(enrollment.provider, wallet)) {
       return { step: "check", problem: { kind: "taken", wallet: enrollment.provider } };
     }
     if (enrollment.revoked) return { step: "check", problem: { kind: "revoked" } };
@@ -55,7 +52,7 @@ export function stand(facts: Facts): Stand {
   if (waiting === undefined) return { step: "unknown" };
   if (waiting === null) return { step: "command", problem: { kind: "gone" } };
   if (waiting.expires < facts.nowSeconds) return { step: "command", problem: { kind: "expired" } };
-  if (!isSame(waiting.provider, wallet)) {
+  if (!isAddressEqual(waiting.provider, wallet)) {
     return { step: "command", problem: { kind: "other_wallet", wallet: waiting.provider } };
   }
   return { step: facts.isConfirmed ? "enroll" : "check" };

@@ -34,9 +34,10 @@ export function useChecks(proof: Proof) {
   const config = useConfig();
   const { receipt, domain } = proof;
   const id = receipt.job_id as Hex;
-  const key = [id, receipt.attempt, proof.signature, receipt.manifest_hash, JSON.stringify(proof.terms)];
+  // All of it: what was found of one receipt must never be shown of another that differs by a digit.
+  const key = JSON.stringify(proof);
   const own = useQuery({
-    queryKey: ["receipt", ...key, domain],
+    queryKey: ["receipt", key],
     queryFn: async () => (await import("@/lib/verify")).checkReceipt(id, proof),
     staleTime: Number.POSITIVE_INFINITY,
   });
@@ -45,7 +46,7 @@ export function useChecks(proof: Proof) {
     config.chain.id === domain.chain_id &&
     config.contract.toLowerCase() === domain.contract.toLowerCase();
   const onChain = useQuery({
-    queryKey: ["receipt", "chain", ...key, isHere],
+    queryKey: ["receipt", "chain", key, isHere],
     enabled: config !== undefined,
     queryFn: async () => {
       const { checkChain } = await import("@/lib/verify");

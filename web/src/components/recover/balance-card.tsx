@@ -26,22 +26,26 @@ export function BalanceCard({ address }: { address: Address }) {
       return balancesOf(client, address);
     },
   });
+  // What is being taken out stays until its dialog is closed.
+  const [active, setActive] = useState<Balance>();
+  const shown = balances.data?.filter(({ token }) => token !== active?.token) ?? [];
+  if (active) shown.push(active);
   return (
     <Card title={t("balance")}>
       {balances.isError ? (
         <ErrorState error={balances.error} onRetry={() => void balances.refetch()} />
       ) : balances.isPending ? (
         <Skeleton className="h-9 w-56" />
-      ) : balances.data.length === 0 ? (
+      ) : shown.length === 0 ? (
         <p className="min-h-9 py-2 text-ink-soft">{t("noBalance")}</p>
       ) : (
         <ul className="flex flex-col gap-2">
-          {balances.data.map((balance) => (
+          {shown.map((balance) => (
             <li key={balance.token} className="flex min-h-9 flex-wrap items-center justify-between gap-3">
               <span className="text-lg font-semibold">
                 <Money amount={balance.amount} token={balance.token} />
               </span>
-              <Withdraw balance={balance} address={address} />
+              <Withdraw balance={balance} address={address} onActive={setActive} />
             </li>
           ))}
           <li className="max-w-prose text-[13px] text-ink-soft">{t("balanceText")}</li>
@@ -51,7 +55,15 @@ export function BalanceCard({ address }: { address: Address }) {
   );
 }
 
-function Withdraw({ balance, address }: { balance: Balance; address: Address }) {
+function Withdraw({
+  balance,
+  address,
+  onActive,
+}: {
+  balance: Balance;
+  address: Address;
+  onActive: (balance: Balance | undefined) => void;
+}) {
   const t = useMessages(recoverMessages);
   const amount = useAmountText();
   const [open, setOpen] = useState(false);
@@ -61,6 +73,7 @@ function Withdraw({ balance, address }: { balance: Balance; address: Address }) 
   const start = () => {
     setWanted(balance);
     setOpen(true);
+    onActive(balance);
   };
   const args = [wanted.token, address, wanted.amount] as const;
   return (
@@ -72,6 +85,7 @@ function Withdraw({ balance, address }: { balance: Balance; address: Address }) 
         open={open}
         onClose={() => {
           setOpen(false);
+          onActive(undefined);
           reset();
         }}
         title={t("withdrawTitle")}

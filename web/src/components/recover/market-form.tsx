@@ -79,7 +79,7 @@ export function MarketForm() {
   };
   return (
     <Card title={t("noConfig")} className="max-w-2xl">
-      <form onSubmit={(event) => void take(event)} className="flex flex-col gap-4">
+      <form noValidate onSubmit={(event) => void take(event)} className="flex flex-col gap-4">
         <p className="text-ink-soft">{t("noConfigText")}</p>
         <Field label={t("rpc")} help={t("rpcHelp")} error={problems.rpc}>
           <input

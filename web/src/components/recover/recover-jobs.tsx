@@ -14,19 +14,28 @@ import { Button } from "@/components/ui/button";
 import { shortId } from "@/components/ui/copy";
 import { useI18n, useMessages } from "@/lib/i18n";
 import { ESCROW_STATUS } from "@/lib/status";
-import { isOpen, type WayOut, waysOut } from "@/lib/ways-out";
+import { isOpen, type Verb, type WayOut, waysOut } from "@/lib/ways-out";
 import { recoverMessages } from "./messages";
 
 const PAGE = 50;
 
-export function RecoverJobs({ jobs, address }: { jobs: readonly ChainJob[]; address: Address }) {
+export function RecoverJobs({
+  jobs,
+  address,
+  onActive,
+}: {
+  jobs: readonly ChainJob[];
+  address: Address;
+  /** Told which job something is being done on. */
+  onActive: (id: string | undefined) => void;
+}) {
   const t = useMessages(recoverMessages);
   const [count, setCount] = useState(PAGE);
   return (
     <>
       <ul>
         {jobs.slice(0, count).map((job) => (
-          <RecoverJob key={job.id} job={job} address={address} />
+          <RecoverJob key={job.id} job={job} address={address} onActive={onActive} />
         ))}
       </ul>
       {jobs.length > count && (
@@ -38,8 +47,17 @@ export function RecoverJobs({ jobs, address }: { jobs: readonly ChainJob[]; addr
   );
 }
 
-function RecoverJob({ job, address }: { job: ChainJob; address: Address }) {
+function RecoverJob({
+  job,
+  address,
+  onActive,
+}: {
+  job: ChainJob;
+  address: Address;
+  onActive: (id: string | undefined) => void;
+}) {
   const t = useMessages(recoverMessages);
+  const [active, setActive] = useState<Verb>();
   const { language } = useI18n();
   const { terms, stored, leaseEnd, now } = job;
   const isSubmitter = terms.submitter.toLowerCase() === address.toLowerCase();
@@ -47,7 +65,8 @@ function RecoverJob({ job, address }: { job: ChainJob; address: Address }) {
   // A provider has no use for a refund of what it does not get.
   const isOurs = (way: WayOut) => isSubmitter || way.verb === "claim" || way.verb === "rule";
   const ways = waysOut(terms, stored, leaseEnd, address).filter(isOurs);
-  const open = ways.filter((way) => isOpen(way, now));
+  const open = ways.filter((way) => isOpen(way, now)).map(({ verb }) => verb);
+  if (active && !open.includes(active)) open.push(active);
   return (
     <li className="grid gap-x-6 gap-y-3 border-b border-line px-4 py-4 last:border-0 sm:px-5 lg:grid-cols-[minmax(0,1.2fr)_minmax(0,1fr)_minmax(0,1.1fr)_auto]">
       <div className="min-w-0">
@@ -72,13 +91,17 @@ function RecoverJob({ job, address }: { job: ChainJob; address: Address }) {
         )}
       </div>
       <div className="flex flex-wrap items-start gap-2 lg:w-44 lg:flex-col lg:items-stretch">
-        {open.map(({ verb }) => (
+        {open.map((verb) => (
           <WayOutButton
             key={verb}
             job={job}
             verb={verb}
             size="sm"
             look={verb === "refund" || verb === "claim" ? "primary" : "secondary"}
+            onActive={(isActive) => {
+              setActive(isActive ? verb : undefined);
+              onActive(isActive ? job.id : undefined);
+            }}
           />
         ))}
       </div>

@@ -23,6 +23,12 @@ import { RecoverJobs } from "./recover-jobs";
 export function RecoverPage() {
   const t = useMessages(recoverMessages);
   const deployment = useDeployment();
+  useEffect(() => {
+    // All of this page is fetched at once: the server that it comes from may be gone when it is needed.
+    for (const part of [import("./find-money"), import("@/components/wallet/connect-dialog")]) {
+      part.catch(() => {});
+    }
+  }, []);
   return (
     <Page title={t("title")} lead={t("lead")}>
       {deployment.state === "failed" ? (
@@ -102,7 +108,10 @@ function Jobs({
     },
     refetchInterval: terms.size <= 50 ? 5000 : 60_000,
   });
-  const isShown = ({ stored }: ChainJob) => withEnded || holdsMoney(stored) || stored.state === "none";
+  // What something is being done on stays, although it may have ended by that.
+  const [active, setActive] = useState<string>();
+  const isShown = ({ id, stored }: ChainJob) =>
+    withEnded || holdsMoney(stored) || stored.state === "none" || id === active;
   const shown = jobs.data?.filter(isShown) ?? [];
   return (
     <Card
@@ -135,7 +144,7 @@ function Jobs({
           <Empty title={t("none")}>{t("noneText")}</Empty>
         </div>
       ) : (
-        <RecoverJobs jobs={shown} address={address} />
+        <RecoverJobs jobs={shown} address={address} onActive={setActive} />
       )}
     </Card>
   );

@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useConfig } from "@/components/deployment";
 import { Money } from "@/components/money";
-import { CopyButton } from "@/components/ui/copy";
+import { CopyButton, shortId } from "@/components/ui/copy";
 import { errorText, Skeleton } from "@/components/ui/empty";
 import { Card } from "@/components/ui/page";
 import { Tabs } from "@/components/ui/tabs";
@@ -15,7 +15,7 @@ import type { CheckedDraft } from "@/lib/draft";
 import { useMessages } from "@/lib/i18n";
 import { basisPoints } from "@/lib/money";
 import type { useMatchPreview } from "./market";
-import { messages } from "./messages";
+import { messages, type SubmitKey } from "./messages";
 
 export function MatchPanel({ preview }: { preview: ReturnType<typeof useMatchPreview> }) {
   const t = useMessages(messages);
@@ -54,7 +54,7 @@ function Match({ preview }: { preview: NonNullable<ReturnType<typeof useMatchPre
           {left.map(({ constraint, nodes }) => (
             <div key={constraint} className="flex items-center justify-between gap-3">
               <dt className="text-ink-soft">
-                {t("match.removed", { constraint: constraint.replaceAll("_", " ") })}
+                {t("match.removed", { constraint: constraintWord(t, constraint) })}
               </dt>
               <dd className="font-medium">{nodes}</dd>
             </div>
@@ -64,11 +64,19 @@ function Match({ preview }: { preview: NonNullable<ReturnType<typeof useMatchPre
       {suggestion && (
         <div className="border-t border-line pt-3">
           <p className="label">{t("match.suggestion")}</p>
-          <p className="mt-1 [overflow-wrap:anywhere]">{suggestion}</p>
+          <p className="mt-1 [overflow-wrap:anywhere] first-letter:uppercase">
+            {suggestion.replaceAll(/0x[0-9a-fA-F]{40}/g, shortId)}
+          </p>
         </div>
       )}
     </div>
   );
+}
+
+/** A constraint in words; one that is newer than this page by its own name. */
+function constraintWord(t: (key: SubmitKey) => string, constraint: string): string {
+  const key = `constraint.${constraint}`;
+  return key in messages.en ? t(key as SubmitKey) : constraint.replaceAll("_", " ");
 }
 
 /** About what `open` uses for the native coin, as the contract's gas report has it. */

@@ -90,27 +90,35 @@ function InputFields({ at, onRemove }: { at: number; onRemove: () => void }) {
   );
 }
 
+/** The paths that this form gives by itself. */
+const OWN_PATH = /^data(-\d+)?$/;
+
 /** A place to drop files on, and the same for keyboards. */
 function Dropped({ at }: { at: number }) {
   const t = useMessages(messages);
-  const { control, setValue } = useFormContext<Draft>();
+  const { control, getValues, setValue } = useFormContext<Draft>();
   const input = useWatch({ control, name: `inputs.${at}` });
   const info = useInfo();
   const [isOver, setOver] = useState(false);
   const error = useIssue(`inputs.${at}.uri`);
-  const packing = usePacking(info.data?.content_bytes_max, ({ cid }, file) => {
-    setValue(`inputs.${at}.file`, file, { shouldDirty: true });
+  const packing = usePacking(info.data?.content_bytes_max, ({ cid, bytes }, file) => {
+    setValue(`inputs.${at}.file`, `${file} (${formatBytes(bytes)})`, { shouldDirty: true });
     setValue(`inputs.${at}.uri`, `ipfs://${cid}`, { shouldValidate: true, shouldDirty: true });
+    // A program looks for its data under the name that it has at home. A path that a person chose stays.
+    const isOurs = OWN_PATH.test(getValues(`inputs.${at}.path`));
+    if (isOurs) setValue(`inputs.${at}.path`, file, { shouldValidate: true, shouldDirty: true });
   });
   const drop = (event: DragEvent) => {
     event.preventDefault();
     setOver(false);
-    // The list is gone once this handler ends, so the entries are taken out of it at once.
-    const { items } = event.dataTransfer;
-    const entries = takeEntries(items);
+    // The list is gone once this handler ends, so what is in it is taken out at once.
+    const items = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
+    const entries = items.flatMap((item) => item.webkitGetAsEntry() ?? []);
+    const files = items.flatMap((item) => item.getAsFile() ?? []);
     packing.add(async () => {
-      const { readEntries } = await import("./pack/car");
-      return readEntries(entries);
+      const { fromFileList, readEntries } = await import("./pack/car");
+      // Files that were put into the drop by a program have no entries.
+      return entries.length > 0 ? readEntries(entries) : fromFileList(files);
     });
   };
   const choose = (files: FileList | null) => {
@@ -152,10 +160,6 @@ function Dropped({ at }: { at: number }) {
       )}
     </div>
   );
-}
-
-function takeEntries(items: DataTransferItemList): FileSystemEntry[] {
-  return [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
 }
 
 function Picker({

@@ -146,7 +146,7 @@ export function Choice<Value extends string>({
 }) {
   const group = useId();
   return (
-    <fieldset className="inline-flex max-w-full overflow-x-auto rounded-lg border border-line-strong p-0.5">
+    <fieldset className="inline-flex max-w-full self-start overflow-x-auto rounded-lg border border-line-strong p-0.5">
       <legend className="sr-only">{legend}</legend>
       {options.map((option) => (
         <label

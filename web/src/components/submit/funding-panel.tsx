@@ -9,7 +9,7 @@ import { useCoin } from "@/components/money";
 import { Button, ButtonLink, Spinner } from "@/components/ui/button";
 import { Notice } from "@/components/ui/notice";
 import { api, body } from "@/lib/api";
-import type { Funding } from "@/lib/funding";
+import type { Funding } from "@/lib/funding-state";
 import { useI18n, useMessages } from "@/lib/i18n";
 import { exactAmount } from "@/lib/money";
 import type { Submission } from "@/lib/submission";

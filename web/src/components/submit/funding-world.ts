@@ -7,7 +7,7 @@ import { jobMarketAbi } from "@/generated/job-market";
 import { api, body } from "@/lib/api";
 import type { ChainClient } from "@/lib/chain";
 import { storedJob, transact } from "@/lib/escrow";
-import { type FundingWorld, StopError } from "@/lib/funding";
+import { type FundingWorld, StopError } from "@/lib/funding-state";
 import { ensureSession } from "@/lib/session";
 import { canonicalSpec, specHash } from "@/lib/spec";
 import { Submissions } from "@/lib/submission";

@@ -3,7 +3,9 @@
 
 import { useId } from "react";
 import { useFormContext, useWatch } from "react-hook-form";
+import { useMarket } from "@/components/market/market-data";
 import { useCoin } from "@/components/money";
+import { useNodes } from "@/components/node/node-data";
 import { Skeleton } from "@/components/ui/empty";
 import { Card } from "@/components/ui/page";
 import type { Draft } from "@/lib/draft";
@@ -11,7 +13,7 @@ import { useMessages } from "@/lib/i18n";
 import { shortAmount } from "@/lib/money";
 import { formatBytes, typedBytes } from "@/lib/quantity";
 import { Advanced, SelectField, TextField } from "./form-fields";
-import { gpuClasses, type Supply, supplyOf, useMarket, useNodes } from "./market";
+import { gpuClasses, type Supply, supplyOf } from "./market";
 import { messages } from "./messages";
 
 type GpuWish = Pick<Draft, "gpus" | "gpuModels" | "vram" | "computeCapability">;
@@ -34,7 +36,7 @@ function useCards(): { cards: GpuCard[]; isLoading: boolean; isFailed: boolean }
   const t = useMessages(messages);
   const nodes = useNodes();
   const market = useMarket();
-  const items = nodes.data ?? [];
+  const items = nodes.data?.pages.flatMap((page) => page.items) ?? [];
   const count = (least: number) =>
     supplyOf(items, (gpus) => gpus?.filter((gpu) => gpu.vram_bytes >= least).length ?? 0);
   const one = (change: Partial<GpuWish>): GpuWish => ({ ...NO_GPU, gpus: "1", ...change });

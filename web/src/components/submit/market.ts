@@ -2,51 +2,24 @@
 /** What the market says about a draft: nodes that match, hardware that is there, prices, and images by digest. */
 
 import { useQuery } from "@tanstack/react-query";
-import { api, body, call, type JobSpec, type NodeView } from "@/lib/api";
+import { api, body, type NodeView, type Schemas } from "@/lib/api";
 
-/** The answer of `POST /v1/explain`. */
-export type MatchPreview = {
-  nodes_total: number;
-  nodes_matching: number;
-  summary: string;
-  removed: { constraint: string; nodes: number }[];
-  suggestion?: string | null;
-  price_floors: { min?: string | null; median?: string | null; max?: string | null };
-};
+/** The native coin, as offers and terms name it. */
+export const NATIVE = "0x0000000000000000000000000000000000000000";
 
-export type PreviewRequest = {
-  spec: JobSpec;
-  bounty: string;
-  fee: string;
-  bond: string;
-  token: string;
-  deadline: number;
-};
+export type MatchPreview = Schemas["MatchPreview"];
+export type PreviewRequest = Schemas["PreviewRequest"];
 
 /** Which nodes would take this job. A newer question ends an older one that is still under way. */
 export function useMatchPreview(request: PreviewRequest | undefined) {
   return useQuery({
     queryKey: ["explain", request],
-    queryFn: async ({ signal }) => {
-      const answer = await call("/v1/explain", {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(request),
-        signal,
-      });
-      return (await answer.json()) as MatchPreview;
-    },
+    // Never asked without a request: see `enabled`.
+    queryFn: ({ signal }) => body(api.POST("/v1/explain", { body: request as PreviewRequest, signal })),
     enabled: request !== undefined,
     refetchInterval: 10_000,
-    placeholderData: (before) => before,
-  });
-}
-
-export function useNodes() {
-  return useQuery({
-    queryKey: ["nodes"],
-    queryFn: async () => (await body(api.GET("/v1/nodes", { params: { query: { limit: 200 } } }))).items,
-    refetchInterval: 10_000,
+    // The last answer stays while the next is awaited, not where there is no question.
+    placeholderData: (before) => (request ? before : undefined),
   });
 }
 
@@ -64,6 +37,8 @@ export function supplyOf(
     if (count === 0) continue;
     supply.total += count;
     if (state === "idle") supply.idle += count;
+    // Floors of other tokens cannot be compared.
+    if (offer.token !== NATIVE) continue;
     const floor = BigInt(offer.price_floor);
     if (supply.floor === undefined || floor < supply.floor) supply.floor = floor;
   }
@@ -89,23 +64,9 @@ export function gpuClasses(nodes: readonly NodeView[]): GpuClass[] {
     .sort((a, b) => a.vramBytes - b.vramBytes || a.model.localeCompare(b.model));
 }
 
-/** The answer of `GET /v1/images/resolve`. */
-export type ResolvedImage = { image: string; platform: string };
+export type ResolvedImage = Schemas["ResolvedImage"];
 
-export async function resolveImage(reference: string): Promise<ResolvedImage> {
-  const answer = await call(`/v1/images/resolve?reference=${encodeURIComponent(reference)}`);
-  return (await answer.json()) as ResolvedImage;
-}
-
-/** What is read here of the answer of `GET /v1/market`. */
-export type MarketView = { classes: { model: string; vram_bytes: number; paid_median?: string | null }[] };
-
-/** Prices that were paid. A scheduler without them only leaves them out. */
-export function useMarket() {
-  return useQuery({
-    queryKey: ["market"],
-    queryFn: async () => (await (await call("/v1/market")).json()) as MarketView,
-    staleTime: 60_000,
-    retry: false,
-  });
+/** The exact image that a reference means now, as its registry says. */
+export function resolveImage(reference: string): Promise<ResolvedImage> {
+  return body(api.GET("/v1/images/resolve", { params: { query: { reference } } }));
 }

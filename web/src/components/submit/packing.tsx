@@ -43,7 +43,7 @@ export function usePacking(
       if (!isNewest()) return;
       keepPacked(packed);
       setNote(undefined);
-      onPacked(packed, `${entry.name}${"entries" in entry ? "/" : ""} (${formatBytes(packed.bytes)})`);
+      onPacked(packed, entry.name);
     } catch (error) {
       if (!isNewest()) return;
       const text =

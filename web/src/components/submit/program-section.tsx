@@ -12,6 +12,7 @@ import { Card } from "@/components/ui/page";
 import { quoteShell } from "@/lib/command-line";
 import { commandOf, type Draft, defaultName, pinnedImage } from "@/lib/draft";
 import { useMessages } from "@/lib/i18n";
+import { formatBytes } from "@/lib/quantity";
 import { Choice, TextArea, TextField, useIssue } from "./form-fields";
 import { resolveImage } from "./market";
 import { messages } from "./messages";
@@ -57,11 +58,11 @@ function ImageField({ draft }: { draft: Draft }) {
   const resolve = async () => {
     setState({ busy: true });
     try {
-      const { image, platform } = await resolveImage(reference);
+      const { image, platform, bytes } = await resolveImage(reference);
       setValue("resolved", { reference, image }, { shouldDirty: true });
       // Only now the field is right.
       setValue("image", reference, { shouldValidate: true });
-      setState({ platform });
+      setState({ platform: bytes == null ? platform : `${platform}, ${formatBytes(bytes)}` });
     } catch (error) {
       setState({ failure: errorText(error) });
     }

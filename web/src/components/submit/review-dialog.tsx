@@ -8,7 +8,8 @@ import { Id } from "@/components/ui/copy";
 import { Dialog } from "@/components/ui/dialog";
 import { Notice } from "@/components/ui/notice";
 import { Facts } from "@/components/ui/page";
-import type { Quote } from "@/lib/funding";
+import { Ago } from "@/components/ui/time";
+import type { Quote } from "@/lib/funding-state";
 import { useI18n, useMessages } from "@/lib/i18n";
 import { exactAmount } from "@/lib/money";
 import type { Submission } from "@/lib/submission";
@@ -18,11 +19,13 @@ import { messages } from "./messages";
 export function ReviewDialog({
   submission,
   quote,
+  twin,
   onConfirm,
   onBack,
 }: {
   submission: Submission;
   quote: Quote;
+  twin: Submission | undefined;
   onConfirm: () => void;
   onBack: () => void;
 }) {
@@ -57,6 +60,11 @@ export function ReviewDialog({
       }
     >
       <div className="flex flex-col gap-4">
+        {twin && (
+          <Notice tone="warn" title={t("review.twin")}>
+            <Id value={twin.jobId} /> <Ago ms={twin.savedAtMs} />
+          </Notice>
+        )}
         <Facts
           items={[
             [t("review.bounty"), <strong key="bounty">{amount}</strong>],

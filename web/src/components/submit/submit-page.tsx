@@ -27,7 +27,7 @@ import { CostPanel, MatchPanel, SameJobPanel } from "./aside-panels";
 import { DataSection } from "./data-section";
 import { FundingPanel } from "./funding-panel";
 import { HardwareSection } from "./hardware-section";
-import { type PreviewRequest, useMatchPreview } from "./market";
+import { NATIVE, type PreviewRequest, useMatchPreview } from "./market";
 import { messages } from "./messages";
 import { MoneySection } from "./money-section";
 import { ProgramSection } from "./program-section";
@@ -44,12 +44,16 @@ const Unfinished = dynamic(() => import("./unfinished").then((module) => module.
 
 /** Typing pauses this long before the scheduler is asked what it thinks. */
 const PAUSE_MS = 350;
-/** Stands for a program that is not named yet, so that hardware and price can be looked at before. */
+/** Stands for what is not right yet and chooses no node, so that hardware and price can be looked at before. */
 const ANY_PROGRAM: Partial<Draft> = {
+  name: "",
+  command: "",
+  env: [],
+  inputs: [],
+  fuel: "",
   image: `any@sha256:${"0".repeat(64)}`,
   module: "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku",
 };
-const NATIVE = "0x0000000000000000000000000000000000000000";
 
 export function SubmitPage() {
   const t = useMessages(messages);
@@ -136,7 +140,7 @@ export function SubmitPage() {
               <MoneySection floors={preview.data?.price_floors} feeBps={info?.fee_bps} />
             </div>
           </fieldset>
-          <aside className="flex min-w-0 flex-col gap-4 lg:sticky lg:top-4 lg:max-h-[calc(100dvh-32px)] lg:overflow-y-auto lg:pr-1">
+          <aside className="flex min-w-0 flex-col gap-4 lg:sticky lg:top-[72px] lg:max-h-[calc(100dvh-88px)] lg:overflow-y-auto lg:pr-1">
             <MatchPanel preview={preview} />
             <CostPanel checked={checked} info={info} />
             <FundingPanel
@@ -163,6 +167,7 @@ export function SubmitPage() {
         <ReviewDialog
           submission={funding.submission}
           quote={funding.quote}
+          twin={funding.twin}
           onConfirm={() => void confirm(funding.submission)}
           onBack={close}
         />
@@ -211,13 +216,8 @@ function usePaused<Value>(value: Value, pauseMs: number): Value {
 }
 
 /** What the scheduler is asked about a draft. A program or bounty that is missing yet does not matter. */
-function previewOf(
-  draft: Draft,
-  { spec, money, issues }: CheckedDraft,
-  feeBps: number,
-): PreviewRequest | undefined {
-  const isProgramOpen = issues.image !== undefined || issues.module !== undefined;
-  const asked = spec ?? (isProgramOpen ? checkDraft({ ...draft, ...ANY_PROGRAM }).spec : undefined);
+function previewOf(draft: Draft, { spec, money }: CheckedDraft, feeBps: number): PreviewRequest | undefined {
+  const asked = spec ?? checkDraft({ ...draft, ...ANY_PROGRAM }).spec;
   if (!asked) return undefined;
   const bounty = money?.bounty ?? 1n;
   // To the minute, so that the same question is the same.

@@ -8,7 +8,7 @@ import { Button, ButtonLink } from "@/components/ui/button";
 import { Id } from "@/components/ui/copy";
 import { Ago } from "@/components/ui/time";
 import { TransactionButton } from "@/components/wallet/transaction";
-import type { Unfinished as Found } from "@/lib/funding";
+import type { Unfinished as Found } from "@/lib/funding-state";
 import { useMessages } from "@/lib/i18n";
 import { ESCROW_STATUS } from "@/lib/status";
 import type { Submission } from "@/lib/submission";
@@ -71,8 +71,7 @@ function sentence({ submission: { step }, escrow, isExpired }: Found): SubmitKey
   if (escrow === "open") return "unfinished.open";
   if (escrow !== "none") return "unfinished.moved";
   if (isExpired) return "unfinished.expired";
-  if (step === "open") return "unfinished.undone";
-  return step === "prepared" ? "unfinished.never" : "unfinished.asked";
+  return step === "open" ? "unfinished.undone" : "unfinished.asked";
 }
 
 function Item({
@@ -94,7 +93,9 @@ function Item({
   const state = escrow === "unknown" ? "" : ESCROW_STATUS[escrow].word;
   const isUnpaid = escrow === "none" && !isExpired;
   const isPaid = escrow !== "none" && escrow !== "unknown";
-  const mayBeUnderWay = submission.step !== "prepared";
+  const forget = () => {
+    if (isPaid || isExpired || window.confirm(t("unfinished.forgetConfirm"))) onForget(jobId);
+  };
   return (
     <li className="flex flex-wrap items-start justify-between gap-x-6 gap-y-3 px-4 py-3 sm:px-5">
       <div className="min-w-0">
@@ -110,21 +111,17 @@ function Item({
       </div>
       <div className="flex flex-wrap items-start gap-2">
         {isPaid && (
-          <ButtonLink href={`/job/?id=${jobId}`} look="primary" size="sm">
+          <ButtonLink href={`/job/?id=${jobId}`} look="primary">
             {t("open.see")}
           </ButtonLink>
         )}
         {isUnpaid && (
-          <Button look="primary" size="sm" onClick={() => onContinue(submission)}>
+          <Button look="primary" onClick={() => onContinue(submission)}>
             {t("unfinished.continue")}
           </Button>
         )}
-        {mayBeUnderWay && !isPaid && (
-          <Button size="sm" onClick={() => onLook(submission)}>
-            {t("unfinished.look")}
-          </Button>
-        )}
-        {isUnpaid && mayBeUnderWay && (
+        {!isPaid && <Button onClick={() => onLook(submission)}>{t("unfinished.look")}</Button>}
+        {isUnpaid && (
           <TransactionButton
             look="secondary"
             call={() => ({ functionName: "cancel", args: [fromWire(terms)] })}
@@ -134,7 +131,7 @@ function Item({
             {t("unfinished.cancel")}
           </TransactionButton>
         )}
-        <Button look="quiet" size="sm" onClick={() => onForget(jobId)}>
+        <Button look="quiet" onClick={forget}>
           {t("unfinished.forget")}
         </Button>
       </div>

@@ -5,7 +5,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { JobSpec } from "@/lib/api";
 import type { JobMoney } from "@/lib/draft";
-import type { Funding, FundingWorld } from "@/lib/funding";
+import type { Funding, FundingWorld } from "@/lib/funding-state";
 import type { Submission } from "@/lib/submission";
 import { useAddress } from "@/lib/wallet";
 import type { Upload } from "./uploads";

@@ -55,7 +55,7 @@ export function Id({ value, href, label }: { value: string; href?: string | unde
         type="button"
         onClick={() => copy(value)}
         aria-label={`${copied ? t("action.copied") : t("action.copy")} ${label ?? shortId(value)}`}
-        className="rounded p-1 text-ink-soft hover:bg-sunken hover:text-ink"
+        className="rounded p-[5px] text-ink-soft hover:bg-sunken hover:text-ink"
       >
         <Icon className="size-3.5" aria-hidden="true" />
       </button>

@@ -44,6 +44,12 @@ export function Dialog({
         event.preventDefault();
         if (!strict) onClose();
       }}
+      onClose={(event) => {
+        // A browser closes on a second Escape whatever is said to it. Where money is at stake it opens again.
+        if (!open || event.target !== event.currentTarget) return;
+        if (strict) event.currentTarget.showModal();
+        else onClose();
+      }}
       onClick={(event) => {
         if (!strict && event.target === event.currentTarget) onClose();
       }}

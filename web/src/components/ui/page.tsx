@@ -61,7 +61,7 @@ export function Card({
 /** Names and values, such as the facts of a job. */
 export function Facts({ items }: { items: readonly (readonly [string, ReactNode] | false | undefined)[] }) {
   return (
-    <dl className="grid grid-cols-[minmax(88px,max-content)_minmax(0,1fr)] gap-x-5 gap-y-2.5">
+    <dl className="grid grid-cols-[minmax(88px,max-content)_minmax(0,1fr)] gap-x-5 gap-y-2.5 max-sm:grid-cols-[fit-content(36%)_minmax(0,1fr)] max-sm:gap-x-4">
       {items.map((item) =>
         item ? (
           <div key={item[0]} className="contents">
@@ -79,7 +79,10 @@ export function Stat({ label, value, note }: { label: string; value: ReactNode; 
   return (
     <div className="rounded-xl border border-line bg-ground px-4 py-3.5">
       <p className="label">{label}</p>
-      <div className="mt-1.5 text-xl leading-7 font-semibold">{value}</div>
+      {/* On a phone a long amount may break before its coin. */}
+      <div className="mt-1.5 text-xl leading-7 font-semibold max-sm:text-base max-sm:[&_span]:whitespace-normal">
+        {value}
+      </div>
       {note && <p className="mt-0.5 text-[13px] text-ink-soft">{note}</p>}
     </div>
   );

@@ -2,7 +2,7 @@
 /** One transaction as a person sees it: a button that starts it, and the steps that it takes. */
 
 import { useQueryClient } from "@tanstack/react-query";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { TxId } from "@/components/explorer";
 import { Button, Spinner } from "@/components/ui/button";
 import { Notice } from "@/components/ui/notice";
@@ -24,6 +24,10 @@ export function useTransaction(): {
   const address = useAddress();
   const queries = useQueryClient();
   const [state, setState] = useState<TransactionState>({ status: "idle" });
+  // What sends is fetched before it is needed: the server that it comes from may be gone by then.
+  useEffect(() => {
+    void import("@/lib/escrow").catch(() => {});
+  }, []);
   const run = async (call: Call) => {
     if (!address || state.status === "busy") return false;
     setState({ status: "busy", progress: undefined });

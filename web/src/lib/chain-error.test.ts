@@ -1,0 +1,36 @@
+/** What people read when the wallet, the endpoint or the contract says no. */
+
+import { BaseError, ContractFunctionRevertedError, encodeErrorResult, UserRejectedRequestError } from "viem";
+import { describe, expect, it } from "vitest";
+import { jobMarketAbi } from "@/generated/job-market";
+import { explainChainError } from "./chain-error";
+
+const id = `0x${"1".repeat(64)}` as const;
+const data = encodeErrorResult({ abi: jobMarketAbi, errorName: "WrongState", args: [id, 1] });
+
+describe("errors of the chain", () => {
+  it("are told from a person who declines", () => {
+    const declined = new BaseError("outer", { cause: new UserRejectedRequestError(new Error("no")) });
+    expect(explainChainError(declined)).toMatchObject({ kind: "declined" });
+    expect(explainChainError({ code: 4001 })).toMatchObject({ kind: "declined" });
+  });
+
+  it("are named, as data or as words", () => {
+    const revert = new ContractFunctionRevertedError({ abi: jobMarketAbi, data, functionName: "open" });
+    const words = `execution reverted: custom error ${data.slice(0, 10)}: ${data.slice(10)}`;
+    const inWords = new BaseError("The wallet failed.", { details: words });
+    for (const error of [new BaseError("outer", { cause: revert }), inWords]) {
+      expect(explainChainError(error)).toMatchObject({
+        kind: "reverted",
+        name: "WrongState",
+        text: "The job has moved on: look at its state and try again.",
+      });
+    }
+  });
+
+  it("stay unknown where they are, with their own words", () => {
+    const strange = new BaseError("The wallet failed.", { details: "custom error 0xdeadbeef: 00" });
+    expect(explainChainError(strange)).toEqual({ kind: "unknown", text: "The wallet failed." });
+    expect(explainChainError(new Error("odd"))).toEqual({ kind: "unknown", text: "odd" });
+  });
+});
