@@ -1,5 +1,4 @@
 "use client";
-
 /** The one command, and the nodes that came of it. */
 
 import { gpuText } from "@/components/node/format";
