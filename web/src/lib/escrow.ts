@@ -15,6 +15,7 @@ import { jobMarketAbi } from "@/generated/job-market";
 import type { Schemas } from "./api";
 import type { ChainClient } from "./chain";
 import { explainChainError } from "./chain-error";
+import { chainTexts } from "./chain-texts";
 import { ESCROW_STATES } from "./status";
 import { jobId, type Terms } from "./terms";
 
@@ -172,11 +173,7 @@ export async function transact<Name extends Verb>(
 ): Promise<Extract<Progress, { phase: "mined" }>> {
   return navigator.locks.request(`gristmill:transact:${account}`, { ifAvailable: true }, async (lock) => {
     if (!lock) {
-      throw new TransactionError(
-        "Another tab waits for your wallet. Finish or decline there first.",
-        "blocked",
-        false,
-      );
+      throw new TransactionError(chainTexts().otherTab, "blocked", false);
     }
     let wasAsked = false;
     try {
@@ -222,20 +219,10 @@ export async function mined(
     },
   });
   if (isReplaced) {
-    throw new TransactionError(
-      "The transaction was replaced in the wallet.",
-      "replaced",
-      true,
-      receipt.transactionHash,
-    );
+    throw new TransactionError(chainTexts().replaced, "replaced", true, receipt.transactionHash);
   }
   if (receipt.status !== "success") {
-    throw new TransactionError(
-      "The contract refused the transaction.",
-      "failed",
-      true,
-      receipt.transactionHash,
-    );
+    throw new TransactionError(chainTexts().failed, "failed", true, receipt.transactionHash);
   }
   const done = {
     phase: "mined",

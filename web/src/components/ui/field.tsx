@@ -3,6 +3,7 @@
 
 import { CircleAlert } from "lucide-react";
 import { cloneElement, type ReactElement, type ReactNode, useId } from "react";
+import { useT } from "@/lib/i18n";
 
 type ControlProps = { id?: string; "aria-describedby"?: string; "aria-invalid"?: boolean };
 
@@ -22,6 +23,7 @@ export function Field({
   action?: ReactNode;
   children: ReactElement<ControlProps>;
 }) {
+  const t = useT();
   const made = useId();
   const id = children.props.id ?? made;
   const described = [help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(" ");
@@ -30,7 +32,7 @@ export function Field({
       <div className="flex flex-wrap items-baseline justify-between gap-x-3 gap-y-1">
         <label htmlFor={id} className="text-sm font-medium">
           {label}
-          {optional && <span className="ml-1.5 font-normal text-ink-soft">optional</span>}
+          {optional && <span className="ml-1.5 font-normal text-ink-soft">{t("field.optional")}</span>}
         </label>
         {action}
       </div>

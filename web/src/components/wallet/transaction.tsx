@@ -7,6 +7,7 @@ import { TxId } from "@/components/explorer";
 import { Button, Spinner } from "@/components/ui/button";
 import { Notice } from "@/components/ui/notice";
 import type { Call, Progress, TransactionError } from "@/lib/escrow";
+import { useT } from "@/lib/i18n";
 import { chain, useAddress } from "@/lib/wallet";
 
 export type TransactionState =
@@ -48,15 +49,8 @@ export function useTransaction(): {
   return { state, run, reset: () => setState({ status: "idle" }) };
 }
 
-const WORDS: Record<Progress["phase"], string> = {
-  switching: "Switch the chain in your wallet…",
-  simulating: "Trying it out…",
-  wallet: "Confirm in your wallet…",
-  sent: "Sent; waiting for a block…",
-  mined: "Done",
-};
-
 export function TransactionNote({ state, done }: { state: TransactionState; done?: ReactNode }) {
+  const t = useT();
   if (state.status === "idle") return null;
   if (state.status === "failed") {
     return (
@@ -71,7 +65,7 @@ export function TransactionNote({ state, done }: { state: TransactionState; done
     <Notice tone={state.status === "done" ? "good" : "info"} live>
       <span className="flex flex-wrap items-center gap-2">
         {state.status === "busy" && <Spinner />}
-        {state.status === "done" && done ? done : progress ? WORDS[progress.phase] : "Starting…"}
+        {state.status === "done" && done ? done : t(`transaction.${progress?.phase ?? "starting"}`)}
         {hash && <TxId value={hash} />}
       </span>
     </Notice>

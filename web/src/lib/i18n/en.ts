@@ -60,6 +60,14 @@ export const en = {
   "wallet.signingIn": "Sign the message in your wallet…",
   "wallet.signOut": "Sign out",
 
+  "field.optional": "optional",
+  "transaction.starting": "Starting…",
+  "transaction.switching": "Switch the chain in your wallet…",
+  "transaction.simulating": "Trying it out…",
+  "transaction.wallet": "Confirm in your wallet…",
+  "transaction.sent": "Sent; waiting for a block…",
+  "transaction.mined": "Done",
+
   "empty.title": "Nothing here yet",
   "chart.table": "Show as table",
   "chart.plot": "Show as plot",

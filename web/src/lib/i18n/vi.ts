@@ -62,6 +62,14 @@ export const vi: Messages = {
   "wallet.signingIn": "Hãy ký thông điệp trong ví…",
   "wallet.signOut": "Đăng xuất",
 
+  "field.optional": "không bắt buộc",
+  "transaction.starting": "Đang bắt đầu…",
+  "transaction.switching": "Hãy chuyển chuỗi trong ví…",
+  "transaction.simulating": "Đang thử trước…",
+  "transaction.wallet": "Hãy xác nhận trong ví…",
+  "transaction.sent": "Đã gửi; đang chờ khối…",
+  "transaction.mined": "Xong",
+
   "empty.title": "Chưa có gì",
   "chart.table": "Xem dạng bảng",
   "chart.plot": "Xem dạng biểu đồ",
