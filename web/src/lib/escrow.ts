@@ -155,20 +155,23 @@ export class TransactionError extends Error {
   }
 }
 
-export type Call<Name extends Verb = Verb> = {
-  functionName: Name;
-  args: ContractFunctionArgs<typeof jobMarketAbi, "nonpayable" | "payable", Name>;
-  value?: bigint;
-};
+/** One call of the contract: the verb decides what its arguments are. */
+export type Call = {
+  [Name in Verb]: {
+    functionName: Name;
+    args: ContractFunctionArgs<typeof jobMarketAbi, "nonpayable" | "payable", Name>;
+    value?: bigint;
+  };
+}[Verb];
 
 /**
  * Sends one call of the contract from `account`, one at a time over all tabs, and waits for its block. It is tried out
  * first, so that what the contract would refuse never opens the wallet.
  */
-export async function transact<Name extends Verb>(
+export async function transact(
   client: ChainClient,
   account: Address,
-  call: Call<Name>,
+  call: Call,
   onProgress: (progress: Progress) => void,
 ): Promise<Extract<Progress, { phase: "mined" }>> {
   return navigator.locks.request(`gristmill:transact:${account}`, { ifAvailable: true }, async (lock) => {

@@ -53,7 +53,10 @@ describe("a log", () => {
       next = step.next;
     }
     expect(found).toEqual([7, 10_007, 20_007, 30_007, 40_007, 50_000]);
-    expect(buffer.search("nothing like it", 0, Number.POSITIVE_INFINITY)).toEqual({ found: [], next: buffer.end });
+    expect(buffer.search("nothing like it", 0, Number.POSITIVE_INFINITY)).toEqual({
+      found: [],
+      next: buffer.end,
+    });
   });
 });
 

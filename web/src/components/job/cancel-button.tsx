@@ -64,7 +64,7 @@ export function CancelButton({
       setStep({ status: "waiting" });
       if (!(await isFree(job))) return setStep({ status: "failed", text: t("cancel.timeout") });
       setStep({ status: "idle" });
-      await run({ functionName: "cancel", args: [job.terms] as never });
+      await run({ functionName: "cancel", args: [job.terms] });
     } catch (error) {
       const client = await chain();
       setStep({

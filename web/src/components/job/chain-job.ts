@@ -31,7 +31,7 @@ export async function readChainJob(
   const stored = await storedJob(client, id);
   const nobody: readonly [Address, boolean] = [zeroAddress, false];
   const [leaseEnd, [provider]] = await Promise.all([
-    stored.state === "assigned" ? readContract(client, "leaseEnd", [terms as never]) : 0,
+    stored.state === "assigned" ? readContract(client, "leaseEnd", [terms]) : 0,
     stored.node === zeroAddress
       ? nobody
       : (readContract(client, "node", [stored.node]) as Promise<readonly [Address, boolean]>),

@@ -20,7 +20,7 @@ const RULINGS = ["pay", "refund", "reopen"] as const;
 type Ruling = (typeof RULINGS)[number];
 
 function callOf(verb: Verb, { terms }: ChainJob, ruling: Ruling): Call {
-  const args = [terms] as never;
+  const args = [terms] as const;
   switch (verb) {
     case "cancel":
       return { functionName: "cancel", args };
@@ -37,7 +37,7 @@ function callOf(verb: Verb, { terms }: ChainJob, ruling: Ruling): Call {
         ...(terms.token === NATIVE ? { value: terms.disputeBond } : {}),
       };
     case "rule":
-      return { functionName: "rule", args: [terms, RULINGS.indexOf(ruling)] as never };
+      return { functionName: "rule", args: [terms, RULINGS.indexOf(ruling)] };
   }
 }
 

@@ -59,7 +59,7 @@ export async function cancelJobs(
   }
   for (let at = 0; at < free.length; at += BATCH_JOBS_MAX) {
     const batch = free.slice(at, at + BATCH_JOBS_MAX);
-    const sent = await run({ functionName: "cancelMany", args: [batch.map(({ terms }) => terms)] as never });
+    const sent = await run({ functionName: "cancelMany", args: [batch.map(({ terms }) => terms)] });
     if (!sent) break;
   }
   // What the contract says counts: a batch leaves out what has moved on meanwhile.

@@ -91,7 +91,7 @@ function Withdraw({
         title={t("withdrawTitle")}
         isBusy={state.status === "busy"}
         isDone={state.status === "done"}
-        onConfirm={() => void run({ functionName: "withdraw", args: args as never })}
+        onConfirm={() => void run({ functionName: "withdraw", args })}
       >
         <p>{t("withdrawText", { amount: amount(wanted.amount, wanted.token), wallet: shortId(address) })}</p>
         <TransactionNote state={state} done={t("withdrawn")} />
