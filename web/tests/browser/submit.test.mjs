@@ -183,7 +183,7 @@ describe("submit", () => {
       await page.locator("[data-drop]").nth(1).dispatchEvent("drop", { dataTransfer: dropped });
       assert.equal(await uri(1), one);
       const inputs = (await draft()).inputs.map((input) => input.path);
-      assert.deepEqual(inputs, ["data", "data-2"]);
+      assert.deepEqual(inputs, ["set", "one.csv"]);
     });
   });
 
