@@ -207,7 +207,9 @@ async fn report(
 /// # Errors
 /// Where a part does not start.
 pub async fn up(root: &Path) -> Result<()> {
-    let scheduler = web_settings(&root.join("web/out"), None)?;
+    // `npm run dev` may use it too.
+    let origin = Some("http://127.0.0.1:3001");
+    let scheduler = web_settings(&root.join("web/out"), origin)?;
     let settings = Settings { scheduler, node: toml::Table::new() };
     let (market, nodes) = start(root, settings, Lifetime::Detached).await?;
     let mut pids: Vec<u32> = nodes.iter().map(|node| node.process.pid()).collect();
