@@ -1,11 +1,9 @@
-"use client";
 /** The session with the scheduler (Sign-In with Ethereum). The token lives in this tab's session only. */
 
-import { useEffect, useState } from "react";
 import type { Address } from "viem";
 import { api, body, setBearer } from "./api";
 import { API_URL } from "./config";
-import { chain, useAddress } from "./wallet";
+import { chain } from "./wallet";
 
 const STORED = "gristmill:session";
 /** A token that ends within this time is as good as none. */
@@ -42,7 +40,6 @@ export async function ensureSession(address: Address): Promise<void> {
   const session: Session = { address, token: login.token, expiresAtMs: login.expires_at_ms };
   sessionStorage.setItem(STORED, JSON.stringify(session));
   setBearer(login.token);
-  window.dispatchEvent(new Event(STORED));
 }
 
 export async function endSession(): Promise<void> {
@@ -51,19 +48,5 @@ export async function endSession(): Promise<void> {
     await api.POST("/v1/auth/logout");
   } finally {
     setBearer(undefined);
-    window.dispatchEvent(new Event(STORED));
   }
-}
-
-/** Whether the connected wallet is signed in. */
-export function useSignedIn(): boolean {
-  const address = useAddress();
-  const [signedIn, setSignedIn] = useState(false);
-  useEffect(() => {
-    const look = () => setSignedIn(resume(address));
-    look();
-    window.addEventListener(STORED, look);
-    return () => window.removeEventListener(STORED, look);
-  }, [address]);
-  return signedIn;
 }

@@ -16,8 +16,6 @@ export const recoverMessages = {
     more: "Show more",
     job: "Job",
     role: "Role",
-    escrow: "Escrow",
-    where: "Where the money is",
     bounty: "Bounty",
     canBeDone: "What can be done",
     "role.submitter": "submitter",
@@ -31,7 +29,6 @@ export const recoverMessages = {
     withdrawTitle: "Take it out of the market?",
     withdrawText: "{amount} goes to your wallet {wallet}.",
     withdrawn: "It is in your wallet.",
-    notOpened: "never opened",
     noConfig: "Which market?",
     noConfigText:
       "The scheduler does not answer, and this browser has never seen its configuration. Both addresses are in the deployment file, or with whoever runs the market.",
@@ -61,8 +58,6 @@ export const recoverMessages = {
     more: "Xem thêm",
     job: "Việc",
     role: "Vai trò",
-    escrow: "Ký quỹ",
-    where: "Tiền ở đâu",
     bounty: "Tiền thưởng",
     canBeDone: "Có thể làm gì",
     "role.submitter": "người gửi",
@@ -76,7 +71,6 @@ export const recoverMessages = {
     withdrawTitle: "Rút khỏi thị trường?",
     withdrawText: "{amount} về ví {wallet} của bạn.",
     withdrawn: "Tiền đã ở trong ví.",
-    notOpened: "chưa từng mở",
     noConfig: "Thị trường nào?",
     noConfigText:
       "Bộ điều phối không trả lời, và trình duyệt này chưa từng thấy cấu hình của nó. Cả hai địa chỉ có trong tệp triển khai, hoặc hỏi người vận hành thị trường.",

@@ -47,7 +47,6 @@ export const settingsMessages = {
     forgetText:
       "Drafts, settings and {submissions} records of submissions go. Nothing changes on chain: your jobs go on, and under Recover you find those that this wallet paid for.",
     forgotten: "Everything was forgotten.",
-    noStorage: "This browser keeps no data for this site, so nothing can be saved.",
   },
   vi: {
     title: "Cài đặt",
@@ -95,6 +94,5 @@ export const settingsMessages = {
     forgetText:
       "Bản nháp, cài đặt và {submissions} hồ sơ gửi việc sẽ mất. Trên chuỗi không có gì thay đổi: việc của bạn vẫn chạy, và ở mục Thu hồi bạn thấy lại những việc ví này đã trả.",
     forgotten: "Đã quên tất cả.",
-    noStorage: "Trình duyệt này không giữ dữ liệu cho trang, nên không lưu được gì.",
   },
 };

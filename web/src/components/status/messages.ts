@@ -42,7 +42,6 @@ export const statusMessages = {
     schedulerAddress: "Scheduler's address",
     rpc: "RPC endpoint",
     own: "your own",
-    configuration: "Configuration",
   },
   vi: {
     title: "Tình trạng",
@@ -85,6 +84,5 @@ export const statusMessages = {
     schedulerAddress: "Địa chỉ bộ điều phối",
     rpc: "Điểm RPC",
     own: "của bạn",
-    configuration: "Cấu hình",
   },
 };

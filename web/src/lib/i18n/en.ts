@@ -1,7 +1,6 @@
 /** English, the language that the others are translated from. Sentences with values take them as `{name}`. */
 
 export const en = {
-  "app.tagline": "GPU jobs without a middleman",
   "nav.submit": "Submit",
   "nav.jobs": "Jobs",
   "nav.provide": "Provide",
@@ -34,7 +33,6 @@ export const en = {
 
   "banner.offline":
     "The scheduler does not answer. What you see may be old; money can be moved under Recover.",
-  "banner.rpc": "The chain's RPC endpoint does not answer, so no transaction can be sent now.",
   "banner.stopped": "This scheduler has stopped payouts: {reason}",
   "banner.development": "Development market: its coins are worth nothing.",
   "banner.wrongChain": "Your wallet is on another chain.",
@@ -54,11 +52,6 @@ export const en = {
   "wallet.balance": "Balance",
   "wallet.account": "Account",
   "wallet.needed": "Connect a wallet to go on.",
-  "wallet.signIn": "Sign in",
-  "wallet.signInHelp":
-    "The scheduler asks for a signature to know that this wallet is yours. It costs nothing and moves no money.",
-  "wallet.signingIn": "Sign the message in your wallet…",
-  "wallet.signOut": "Sign out",
 
   "field.optional": "optional",
   "transaction.starting": "Starting…",
@@ -67,11 +60,8 @@ export const en = {
   "transaction.wallet": "Confirm in your wallet…",
   "transaction.sent": "Sent; waiting for a block…",
   "transaction.mined": "Done",
-
-  "empty.title": "Nothing here yet",
   "chart.table": "Show as table",
   "chart.plot": "Show as plot",
-  "time.deadline": "Deadline",
 } as const;
 
 export type MessageKey = keyof typeof en;

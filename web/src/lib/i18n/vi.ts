@@ -3,7 +3,6 @@
 import type { Messages } from "./en";
 
 export const vi: Messages = {
-  "app.tagline": "Việc GPU không cần trung gian",
   "nav.submit": "Gửi việc",
   "nav.jobs": "Công việc",
   "nav.provide": "Cung cấp",
@@ -36,7 +35,6 @@ export const vi: Messages = {
   "error.home": "Về trang đầu",
 
   "banner.offline": "Bộ điều phối không trả lời. Dữ liệu có thể đã cũ; tiền vẫn chuyển được ở mục Thu hồi.",
-  "banner.rpc": "Điểm RPC của chuỗi không trả lời, nên hiện không gửi được giao dịch.",
   "banner.stopped": "Bộ điều phối này đã dừng chi trả: {reason}",
   "banner.development": "Thị trường phát triển: tiền ở đây không có giá trị.",
   "banner.wrongChain": "Ví của bạn đang ở chuỗi khác.",
@@ -56,11 +54,6 @@ export const vi: Messages = {
   "wallet.balance": "Số dư",
   "wallet.account": "Tài khoản",
   "wallet.needed": "Hãy kết nối ví để tiếp tục.",
-  "wallet.signIn": "Đăng nhập",
-  "wallet.signInHelp":
-    "Bộ điều phối cần một chữ ký để biết ví này là của bạn. Không tốn phí và không chuyển tiền.",
-  "wallet.signingIn": "Hãy ký thông điệp trong ví…",
-  "wallet.signOut": "Đăng xuất",
 
   "field.optional": "không bắt buộc",
   "transaction.starting": "Đang bắt đầu…",
@@ -69,9 +62,6 @@ export const vi: Messages = {
   "transaction.wallet": "Hãy xác nhận trong ví…",
   "transaction.sent": "Đã gửi; đang chờ khối…",
   "transaction.mined": "Xong",
-
-  "empty.title": "Chưa có gì",
   "chart.table": "Xem dạng bảng",
   "chart.plot": "Xem dạng biểu đồ",
-  "time.deadline": "Hạn chót",
 };
