@@ -26,8 +26,9 @@ use crate::config::Limits;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long connections may take to end when the process is to stop.
 const DRAIN: Duration = Duration::from_secs(10);
-/// What is read and thrown away of a peer that is let go, and for how long.
-const LINGER_BYTES_MAX: usize = 1 << 20;
+/// What is read and thrown away of a peer that is let go, and for how long. Most clients send all of a body before they
+/// read the answer; one that is several times too large must still come to read why it is refused.
+const LINGER_BYTES_MAX: usize = 64 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 /// After a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
