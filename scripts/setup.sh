@@ -19,6 +19,8 @@ command -v iptables >/dev/null || packages+=(iptables)
 command -v runc >/dev/null || packages+=(runc)
 command -v docker-registry >/dev/null || packages+=(docker-registry)
 [ -x /bin/busybox ] || packages+=(busybox-static)
+# What checks the node's unit; it is not started.
+[ "${1:-}" != --tests ] || command -v systemd-analyze >/dev/null || packages+=(systemd)
 # The browser of the web's tests.
 if [ "${1:-}" = --tests ] && [ ! -x /usr/bin/chromium ]; then
     packages+=(chromium fonts-dejavu-core fonts-liberation)

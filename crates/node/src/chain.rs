@@ -11,6 +11,7 @@ use alloy::rpc::types::{Block, BlockNumberOrTag};
 use gristmill_protocol::api::AttemptRef;
 use gristmill_protocol::contracts::{JobMarket, StoredJob};
 use gristmill_protocol::ids::{NodeId, ReceiptHash, TxHash};
+use gristmill_protocol::money::Amount;
 use gristmill_protocol::signing::{CompactSignature, Domain, Message};
 use gristmill_protocol::terms::Terms;
 use tokio::sync::Mutex;
@@ -38,6 +39,14 @@ pub struct Chain {
 pub struct Enrollment {
     pub provider: Address,
     pub revoked: bool,
+}
+
+/// What a provider lets a scheduler do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Approval {
+    pub is_approved: bool,
+    /// How much more it may lock as bonds.
+    pub bond_free: Amount,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -148,19 +157,24 @@ impl Chain {
         Ok(enrollment.filter(|known| !known.revoked).map(|known| known.provider))
     }
 
-    pub async fn is_approved(
+    pub async fn approval(
         &self,
         provider: Address,
         scheduler: Address,
         token: Address,
-    ) -> Result<bool, ChainError> {
-        Ok(self
-            .market
-            .approval(provider, scheduler, token)
-            .call()
-            .await
-            .map_err(unreachable)?
-            .approved)
+    ) -> Result<Approval, ChainError> {
+        let approval =
+            self.market.approval(provider, scheduler, token).call().await.map_err(unreachable)?;
+        Ok(Approval {
+            is_approved: approval.approved,
+            bond_free: Amount(approval.bondLimit.saturating_sub(approval.bondUsed)),
+        })
+    }
+
+    /// What a provider has in the market that bonds can be taken from.
+    pub async fn stake(&self, provider: Address, token: Address) -> Result<Amount, ChainError> {
+        let balance = self.market.balance(provider, token).call().await.map_err(unreachable)?;
+        Ok(Amount(balance.saturating_to()))
     }
 
     /// What the node has for gas.

@@ -5,6 +5,7 @@
 mod doctor;
 mod init;
 mod join;
+mod service;
 mod ways_out;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +63,9 @@ enum Command {
     Init(init::InitArgs),
     /// Everything from nothing to work, in one command: make what is missing, ask your wallet to enroll the node, and run.
     Join(join::JoinArgs),
+    /// Run this node as a service of the system.
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
     /// Print the node's signed wish to belong to a wallet, for `gristmill node enroll`.
     EnrollMessage {
         /// The wallet that is to be paid.
@@ -69,10 +73,7 @@ enum Command {
         provider: Address,
     },
     /// Check everything that a job needs, and say how to mend what is wrong.
-    Doctor {
-        #[arg(long)]
-        json: bool,
-    },
+    Doctor(doctor::DoctorArgs),
     /// List the attempts that the journal remembers.
     Attempts {
         #[arg(long)]
@@ -114,8 +115,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
                 Joined::Enrolled(config, key) => crate::driver::run(*config, key).await?,
                 Joined::Stopped => {}
             },
+            Command::Service(command) => service::service(&command).await?,
             Command::EnrollMessage { provider } => enroll_message(&cli.config, provider).await?,
-            Command::Doctor { json } => return doctor::doctor(&cli.config, json).await,
+            Command::Doctor(args) => return doctor::doctor(&cli.config, &args).await,
             Command::Attempts { json } => attempts(&cli.config, json)?,
             Command::Publish(args) => ways_out::publish(&cli.config, args.job, args.json).await?,
             Command::Claim(args) => ways_out::claim(&cli.config, args.job, args.json).await?,

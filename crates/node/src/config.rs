@@ -1,5 +1,7 @@
 //! The configuration: one TOML file, unknown keys refused, the documented default embedded.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,8 @@ use gristmill_protocol::money::Amount;
 use gristmill_protocol::signing::Domain;
 use gristmill_protocol::spec::RuntimeKind;
 use serde::Deserialize;
+
+pub use service::ServiceConfig;
 
 /// Every setting, with its default and what it means.
 pub const DEFAULT: &str = include_str!("config.default.toml");
@@ -27,6 +31,7 @@ pub struct Config {
     pub money: MoneyConfig,
     pub content: ContentConfig,
     pub docker: DockerConfig,
+    pub service: ServiceConfig,
 }
 
 #[derive(Clone, PartialEq, Debug, Deserialize)]

@@ -21,6 +21,7 @@ use crate::chain::ChainError;
 use crate::config::Config;
 use crate::key::NodeKey;
 use crate::session::Backoff;
+use crate::systemd;
 use attempt::Control;
 use context::Context;
 
@@ -40,7 +41,9 @@ pub async fn run(config: Config, key: NodeKey) -> Result<()> {
         .context("another agent uses this state folder; stop it first")?;
     let draining = CancellationToken::new();
     let cancelled = CancellationToken::new();
-    tokio::spawn(listen_for_signals(draining.clone(), cancelled.clone())?);
+    let patience = Duration::from_secs(config.service.drain_seconds);
+    tokio::spawn(listen_for_signals(draining.clone(), cancelled.clone(), patience)?);
+    systemd::ready("waiting for the chain");
 
     tokio::select! {
         checked = wait_for_chain(&context) => checked?,
@@ -58,24 +61,33 @@ pub async fn run(config: Config, key: NodeKey) -> Result<()> {
     agent.work(&draining).await
 }
 
-/// Ends the task that it is spawned as when the second signal came.
+/// The first signal drains; the second one, or the end of the patience with the job at hand, gives it back.
 fn listen_for_signals(
     draining: CancellationToken,
     cancelled: CancellationToken,
+    patience: Duration,
 ) -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        for token in [draining, cancelled] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if !token.is_cancelled() {
-                tracing::info!("told to stop; once more to give back what is under way");
-            }
-            token.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
+        tracing::info!(
+            patience_s = patience.as_secs(),
+            "told to stop; what is under way may end meanwhile. Once more gives it back at once"
+        );
+        systemd::stopping();
+        draining.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = tokio::time::sleep(patience) => {
+                tracing::info!("it took too long; giving back what is under way");
+            }
+        }
+        cancelled.cancel();
     })
 }
 
@@ -83,6 +95,7 @@ fn listen_for_signals(
 async fn wait_for_chain(context: &Context) -> Result<()> {
     let mut backoff = Backoff::default();
     loop {
+        systemd::alive();
         match context.chain.check().await {
             Err(error @ ChainError::Unreachable(_)) => {
                 tracing::warn!(%error, "waiting for the chain");
@@ -138,6 +151,7 @@ impl Agent {
         let mut resting_until = None;
         let mut is_offered = false;
         loop {
+            systemd::alive();
             if draining.is_cancelled() && !self.is_busy() {
                 return Ok(());
             }
@@ -172,6 +186,7 @@ impl Agent {
                         if !is_offered {
                             let (node, scheduler) = (self.context.key.id(), self.context.session.client().base());
                             tracing::info!(%node, scheduler, "ready for work");
+                            systemd::status("ready for work");
                         }
                         is_offered = true;
                         backoff = Backoff::default();

@@ -22,3 +22,4 @@ pub mod runtime;
 pub mod session;
 pub mod spool;
 pub mod state_dir;
+mod systemd;

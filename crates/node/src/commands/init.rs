@@ -7,6 +7,7 @@ use clap::Args;
 use gristmill_protocol::Address;
 use gristmill_protocol::client::Client;
 use gristmill_protocol::deployment::Deployment;
+use gristmill_protocol::spec::RuntimeKind;
 
 use crate::config::{Config, DEFAULT};
 use crate::key::{KeyError, NodeKey, password_from_environment};
@@ -45,7 +46,8 @@ pub(super) async fn init(path: &Path, args: &InitArgs) -> Result<()> {
             deployment.chain_id
         );
     }
-    let text = filled(&args.scheduler, &args.rpc, &deployment, info.scheduler, None);
+    let text =
+        filled(&args.scheduler, &args.rpc, &deployment, info.scheduler, None, &[RuntimeKind::Wasm]);
     std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     let config = Config::read(path)?;
     let key = NodeKey::create(&config.key.keystore, &password)?;
@@ -73,8 +75,10 @@ pub(super) fn filled(
     deployment: &Deployment,
     trusted: Address,
     arbiter: Option<Address>,
+    runtimes: &[RuntimeKind],
 ) -> String {
     let quote = |text: &str| toml::Value::from(text).to_string();
+    let runtimes: Vec<&str> = runtimes.iter().map(|runtime| runtime.as_str()).collect();
     [
         ("url = \"\"", format!("url = {}", quote(scheduler))),
         ("rpc_url = \"\"", format!("rpc_url = {}", quote(rpc))),
@@ -85,6 +89,7 @@ pub(super) fn filled(
             "arbiters = []",
             arbiter.map_or("arbiters = []".into(), |arbiter| format!("arbiters = [\"{arbiter}\"]")),
         ),
+        ("runtimes = [\"wasm\"]", format!("runtimes = {runtimes:?}")),
     ]
     .iter()
     .fold(DEFAULT.to_owned(), |text, (blank, value)| {
@@ -116,6 +121,7 @@ mod tests {
                 &deployment,
                 trusted,
                 Some(contract),
+                &[RuntimeKind::Wasm, RuntimeKind::Docker],
             ),
         )
         .unwrap();
@@ -125,5 +131,6 @@ mod tests {
         assert_eq!(config.domain(), deployment.domain());
         assert_eq!(config.trust.schedulers, [trusted]);
         assert_eq!(config.trust.arbiters, [contract]);
+        assert_eq!(config.offer.runtimes, [RuntimeKind::Wasm, RuntimeKind::Docker]);
     }
 }

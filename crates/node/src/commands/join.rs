@@ -12,6 +12,7 @@ use gristmill_protocol::api::{Consent, Info};
 use gristmill_protocol::client::Client;
 use gristmill_protocol::deployment::Deployment;
 use gristmill_protocol::signing::Message;
+use gristmill_protocol::spec::RuntimeKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use super::init;
 use crate::chain::{Chain, ChainError};
 use crate::config::{Config, PASSWORD_VARIABLE};
 use crate::key::{NodeKey, password_from_environment, password_path, read_password};
+use crate::systemd;
 
 /// How long a consent is valid: a wallet may come days later, when this machine is off.
 const CONSENT_SECONDS: u64 = 7 * 86_400;
@@ -35,22 +37,32 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(super) struct JoinArgs {
     /// Where the scheduler answers.
     #[arg(long)]
-    scheduler: String,
+    pub(super) scheduler: String,
     /// Your wallet: it is paid for what this node does. Its key is never needed here.
     #[arg(long)]
-    provider: Address,
+    pub(super) provider: Address,
     /// The folder of the node's key, configuration and state, made where it is missing. Where absent, that of --config.
     #[arg(long)]
-    dir: Option<PathBuf>,
+    pub(super) dir: Option<PathBuf>,
+    /// What this node runs, for a new configuration: wasm, docker or both.
+    #[arg(long, value_delimiter = ',', default_value = "wasm", value_parser = runtime)]
+    pub(super) runtimes: Vec<RuntimeKind>,
     /// An RPC endpoint that you trust. Where absent, the one that the scheduler names.
     #[arg(long)]
     rpc: Option<String>,
     /// A file whose first line is the password of the node's key.
     #[arg(long)]
-    password_file: Option<PathBuf>,
+    pub(super) password_file: Option<PathBuf>,
     /// Trust what the scheduler says of itself without being asked.
     #[arg(long, short)]
     yes: bool,
+}
+
+fn runtime(text: &str) -> Result<RuntimeKind, String> {
+    [RuntimeKind::Wasm, RuntimeKind::Docker]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| "write wasm, docker, or wasm,docker".into())
 }
 
 /// What to do after the command has waited for a wallet.
@@ -63,10 +75,7 @@ pub(super) enum Joined {
 pub(super) async fn join(config: &Path, args: &JoinArgs) -> Result<Joined> {
     ensure!(!args.provider.is_zero(), "--provider is the zero address; name your wallet");
     let path = match &args.dir {
-        Some(dir) => {
-            std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-            dir.join("node.toml")
-        }
+        Some(dir) => path_in(dir)?,
         None => config.to_owned(),
     };
     let (config, key) =
@@ -80,6 +89,20 @@ pub(super) async fn join(config: &Path, args: &JoinArgs) -> Result<Joined> {
         println!("Stopped. The same command goes on where it was.");
         Ok(Joined::Stopped)
     }
+}
+
+/// Makes what is missing in `dir`, and does not wait for the wallet.
+pub(super) async fn prepare(dir: &Path, args: &JoinArgs) -> Result<Config> {
+    ensure!(!args.provider.is_zero(), "--provider is the zero address; name your wallet");
+    let path = path_in(dir)?;
+    let (config, _key) =
+        if path.exists() { go_on(&path, args)? } else { begin(&path, args).await? };
+    Ok(config)
+}
+
+fn path_in(dir: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
+    Ok(dir.join("node.toml"))
 }
 
 /// What an earlier call has made.
@@ -127,7 +150,14 @@ async fn begin(path: &Path, args: &JoinArgs) -> Result<(Config, NodeKey)> {
     println!("Jobs of this scheduler and disputes before this arbiter will be accepted.");
     confirm(args.yes)?;
     let deployment = Deployment { chain_id: info.chain_id, contract: info.contract, block: 0 };
-    let text = init::filled(client.base(), &rpc, &deployment, info.scheduler, Some(info.arbiter));
+    let text = init::filled(
+        client.base(),
+        &rpc,
+        &deployment,
+        info.scheduler,
+        Some(info.arbiter),
+        &args.runtimes,
+    );
     let base = path.parent().unwrap_or(Path::new("."));
     let config = Config::parse(&text, &path.display().to_string(), base)?;
     let key = open_or_make_key(&config.key.keystore, args.password_file.as_deref())?;
@@ -267,7 +297,9 @@ async fn wait_for_wallet(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut send_at = Instant::now();
     let mut said = None;
+    systemd::ready("waiting for the wallet");
     loop {
+        systemd::alive();
         let step = async {
             let stage = match stage(config, key, chain, provider).await {
                 Err(error) if is_passing(&error) => {
@@ -343,7 +375,7 @@ async fn stage(config: &Config, key: &NodeKey, chain: &Chain, provider: Address)
         bail!("the wallet {provider} has revoked this node; {another}");
     }
     for scheduler in &config.trust.schedulers {
-        if chain.is_approved(provider, *scheduler, config.offer.token).await? {
+        if chain.approval(provider, *scheduler, config.offer.token).await?.is_approved {
             return Ok(Stage::Approved);
         }
     }

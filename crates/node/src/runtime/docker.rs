@@ -3,7 +3,7 @@
 mod cage;
 mod cgroup;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct Docker {
 pub struct EngineVersion {
     pub version: String,
     pub api: String,
+    /// What stands below the engine, such as runc, by its name.
+    pub components: BTreeMap<String, String>,
 }
 
 impl Docker {
@@ -67,6 +69,12 @@ impl Docker {
         Ok(EngineVersion {
             version: version.version.unwrap_or_default(),
             api: version.api_version.unwrap_or_default(),
+            components: version
+                .components
+                .unwrap_or_default()
+                .into_iter()
+                .map(|component| (component.name, component.version))
+                .collect(),
         })
     }
 
