@@ -106,6 +106,19 @@ async fn whatever_is_sent_the_answer_is_a_problem_and_never_a_crash() {
         assert!(answer.starts_with("HTTP/1.1 4"), "{what}: {answer}");
         assert!(answer.contains("application/problem+json"), "{what}: {answer}");
     }
+    // Most clients send all of a body before they read why it was refused.
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+    let bytes = 32 << 20;
+    let head = format!(
+        "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'x'; bytes]).await.expect("the server reads on");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+
     market.scheduler.process.check_running().unwrap();
     let healthy = http.get(format!("{url}/readyz")).send().await.unwrap();
     assert!(healthy.status().is_success(), "the scheduler is not well after it");
