@@ -10,6 +10,7 @@ pub mod keys;
 pub mod market;
 pub mod process;
 pub mod stack;
+pub mod systemd;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

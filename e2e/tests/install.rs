@@ -12,8 +12,10 @@ use gristmill_e2e::guest::Guest;
 use gristmill_e2e::keys::Party;
 use gristmill_e2e::market::{Market, Settings};
 use gristmill_e2e::process::{Lifetime, Process, binary};
+use gristmill_e2e::systemd::{Systemd, systemd_or_skip};
 use gristmill_e2e::wait_for;
-use gristmill_protocol::api::AttemptState;
+use gristmill_protocol::api::{AttemptState, JobState};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -127,7 +129,8 @@ async fn a_stop_that_takes_too_long_gives_the_job_back_at_no_loss() {
     let mut node = market.start_node(Party::NodeA, Party::ProviderA).await.unwrap();
     let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
     let arguments = ["--wasm", &wasm, "--memory", "64MiB", "--disk", "64MiB", "--max-run", "5m"];
-    let arguments = [&arguments[..], &["--bounty", "0.01", "--deadline", "12m", "--", "loop"]].concat();
+    let arguments =
+        [&arguments[..], &["--bounty", "0.01", "--deadline", "12m", "--", "loop"]].concat();
     let id = market.cli(Party::Submitter).unwrap().submit(&arguments).await.unwrap();
     market.wait_until_running(id).await.unwrap();
     let stopped = tokio::task::spawn_blocking(move || (node.process.stop(), node)).await.unwrap();
@@ -137,4 +140,86 @@ async fn a_stop_that_takes_too_long_gives_the_job_back_at_no_loss() {
     assert_eq!(job.attempts.len(), 1);
     assert_eq!(job.attempts[0].state, AttemptState::Released, "{:?}", job.attempts[0].reason);
     assert!(!job.state.is_end(), "another node may have it: {:?}", job.state);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_systemd_starts_stops_and_confines_the_service() {
+    let Some(()) = systemd_or_skip("a_real_systemd_starts_stops_and_confines_the_service") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let market = Market::start(
+        &folder.path().join("market"),
+        Settings::default(),
+        false,
+        Lifetime::Attached,
+    )
+    .await
+    .unwrap();
+    let systemd = Systemd::boot(folder.path()).await.unwrap();
+    let program = systemd.path("/opt/gristmill-node");
+    std::fs::copy(binary("gristmill-node").unwrap(), program).unwrap();
+    let script = gristmill_e2e::root().join("scripts/install-node.sh");
+    std::fs::copy(script, systemd.path("/opt/install-node.sh")).unwrap();
+    let provider = Party::ProviderA;
+    let wallet = provider.address().to_string();
+    let install = ["/opt/install-node.sh", "--from", "/opt/gristmill-node", "--yes", "--scheduler"];
+    systemd
+        .call(&[&install[..], &[&market.scheduler.url, "--provider", &wallet]].concat())
+        .unwrap();
+    let service = "gristmill-node.service";
+    let property = |name: &str| systemd.property(service, name).unwrap();
+    let until = async |status: &str| {
+        let wanted = format!("the service to be at `{status}`");
+        let reached = async || (property("StatusText") == status).then_some(());
+        wait_for(&wanted, SOON, reached).await.unwrap();
+    };
+    until("waiting for the wallet").await;
+    assert_eq!(property("ActiveState"), "active");
+    assert_eq!(property("UnitFileState"), "enabled", "it comes back after a start of the machine");
+
+    // It runs as a user of its own without a single capability, and cannot gain any.
+    let status = systemd.call(&["cat", &format!("/proc/{}/status", property("MainPID"))]).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().to_owned()
+    };
+    let user = systemd.call(&["id", "--user", "gristmill"]).unwrap();
+    assert_eq!(field("Uid:"), user.trim());
+    for capabilities in ["CapEff:", "CapPrm:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(field(capabilities), "0000000000000000", "{capabilities}");
+    }
+    assert_eq!((field("NoNewPrivs:").as_str(), field("Seccomp:").as_str()), ("1", "2"));
+    let mode = systemd.call(&["stat", "--format=%a %U", "/var/lib/gristmill"]).unwrap();
+    assert_eq!(mode.trim(), "700 gristmill");
+
+    // A wallet comes, and it works: a real job is run by the service, and paid.
+    let waiting = market.client().unwrap().waiting_nodes(provider.address()).await.unwrap();
+    let [consent] = waiting.items.as_slice() else { panic!("one node waits: {waiting:?}") };
+    let message = json!({
+        "node": consent.node, "provider": consent.provider, "expires": consent.expires,
+        "signature": consent.signature,
+    });
+    let file = folder.path().join("enroll.json");
+    std::fs::write(&file, message.to_string()).unwrap();
+    let (file, scheduler) = (file.display().to_string(), Party::Scheduler.address().to_string());
+    let enroll =
+        ["node", "enroll", "--message", &file, "--approve-scheduler", &scheduler, "--json"];
+    market.cli(provider).unwrap().call(&enroll).await.unwrap().json().unwrap();
+    until("ready for work").await;
+    let wasm = Guest::hostile(None).unwrap().wasm.display().to_string();
+    let arguments = ["--wasm", &wasm, "--memory", "64MiB", "--disk", "64MiB", "--max-run", "1m"];
+    let arguments =
+        [&arguments[..], &["--bounty", "0.01", "--deadline", "12m", "--", "touch"]].concat();
+    let id = market.cli(Party::Submitter).unwrap().submit(&arguments).await.unwrap();
+    market.wait_for_state(id, &[JobState::Settled], SOON).await.unwrap();
+
+    systemd.call(&["systemctl", "stop", service]).unwrap();
+    assert_eq!(
+        (property("ActiveState").as_str(), property("Result").as_str()),
+        ("inactive", "success")
+    );
+    systemd.call(&["gristmill-node", "service", "uninstall"]).unwrap();
+    assert!(!systemd.path("/etc/systemd/system/gristmill-node.service").exists());
+    assert!(systemd.path("/var/lib/gristmill/node-key.json").exists(), "the key stays");
 }
