@@ -5,7 +5,7 @@
 mod doctor;
 mod init;
 mod join;
-mod service;
+mod system_service;
 mod ways_out;
 
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ enum Command {
     Join(join::JoinArgs),
     /// Run this node as a service of the system.
     #[command(subcommand)]
-    Service(service::ServiceCommand),
+    Service(system_service::ServiceCommand),
     /// Print the node's signed wish to belong to a wallet, for `gristmill node enroll`.
     EnrollMessage {
         /// The wallet that is to be paid.
@@ -115,7 +115,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
                 Joined::Enrolled(config, key) => crate::driver::run(*config, key).await?,
                 Joined::Stopped => {}
             },
-            Command::Service(command) => service::service(&command).await?,
+            Command::Service(command) => system_service::service(&command).await?,
             Command::EnrollMessage { provider } => enroll_message(&cli.config, provider).await?,
             Command::Doctor(args) => return doctor::doctor(&cli.config, &args).await,
             Command::Attempts { json } => attempts(&cli.config, json)?,

@@ -1,6 +1,6 @@
 //! The configuration: one TOML file, unknown keys refused, the documented default embedded.
 
-mod service;
+mod system_service;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use gristmill_protocol::signing::Domain;
 use gristmill_protocol::spec::RuntimeKind;
 use serde::Deserialize;
 
-pub use service::ServiceConfig;
+pub use system_service::ServiceConfig;
 
 /// Every setting, with its default and what it means.
 pub const DEFAULT: &str = include_str!("config.default.toml");
