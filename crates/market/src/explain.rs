@@ -186,6 +186,7 @@ fn change_for(constraint: Constraint, ask: &Ask<'_>, node: &Node) -> Option<Chan
         | Constraint::Standing
         | Constraint::Rested
         | Constraint::Untried
+        | Constraint::Record
         | Constraint::Token
         | Constraint::Free => return None,
         Constraint::Price => Change::Pay { from: ask.pay, to: offer.price_floor },
@@ -236,7 +237,7 @@ fn change_for(constraint: Constraint, ask: &Ask<'_>, node: &Node) -> Option<Chan
 /// Why the job waits, judged over `nodes`.
 #[must_use]
 pub fn explain(job: &Job, nodes: &[Node], policy: &Policy, now: Timestamp) -> Explanation {
-    let moment = Moment { now, silence_ms: policy.silence_ms };
+    let moment = policy.moment(now);
     let state = job.state.name();
     let mut explanation = Explanation {
         job_id: job.id,
@@ -277,7 +278,7 @@ pub fn preview(
         token: terms.token,
         excluded: &[],
     };
-    let moment = Moment { now, silence_ms: policy.silence_ms };
+    let moment = policy.moment(now);
     let survey = Survey::of(&ask, nodes, moment);
     let summary = match refused(terms, &demand, policy, now.unix_seconds()) {
         Some(rejection) => format!("It would be refused: {rejection}."),

@@ -16,6 +16,7 @@ pub mod node;
 pub mod policy;
 pub mod rejection;
 pub mod reply;
+pub mod reputation;
 mod rules;
 pub mod world;
 

@@ -39,6 +39,8 @@ impl<'a> Ask<'a> {
 pub struct Moment {
     pub now: Timestamp,
     pub silence_ms: u64,
+    /// The most that a job may pay which goes to a newcomer; absent for no such limit.
+    pub newcomer_pay_max: Option<Amount>,
 }
 
 macro_rules! constraints {
@@ -72,6 +74,8 @@ constraints! {
     Token, "token";
     /// What the job pays is at least the node's floor.
     Price, "price";
+    /// Enough is known of it for what the job pays.
+    Record, "record";
     /// The bond is at most what its provider puts at stake.
     Bond, "bond";
     RunTime, "run_time";
@@ -115,6 +119,10 @@ impl Constraint {
             Self::Runtime => offer.runtimes.contains(&ask.demand.runtime),
             Self::Token => offer.token == ask.token,
             Self::Price => offer.price_floor <= ask.pay,
+            Self::Record => {
+                moment.newcomer_pay_max.is_none_or(|most| ask.pay <= most)
+                    || !node.reputation.is_newcomer(moment.now)
+            }
             Self::Bond => ask.bond <= offer.bond_max,
             Self::RunTime => ask.demand.max_run_seconds <= offer.max_run_seconds,
             Self::Cpu => want.cpu_millis <= offer.cpu_millis,
@@ -268,10 +276,11 @@ pub fn choose_node<'a>(
     moment: Moment,
 ) -> Option<&'a Node> {
     let fitting = nodes.into_iter().filter(|node| fits(ask, node, moment));
-    fitting.min_by_key(|node| (rank(ask, node, strategy), node.id))
+    fitting.min_by_key(|node| (rank(ask, node, strategy, moment), node.id))
 }
 
-/// The job, of those given, that the node gets: the one that has waited longest.
+/// The job, of those given, that the node gets: the one that has waited longest; for a newcomer the one that pays least,
+/// so that little is at stake until something is known of it.
 #[must_use]
 pub fn choose_job<'a>(
     node: &Node,
@@ -280,22 +289,24 @@ pub fn choose_job<'a>(
 ) -> Option<&'a Job> {
     let waiting = jobs.into_iter().filter(|job| job.is_assignable());
     let fitting = waiting.filter(|job| Ask::of(job).is_some_and(|ask| fits(&ask, node, moment)));
-    fitting.min_by_key(|job| (job.queued_at, job.id))
+    let at_stake = |job: &Job| match node.reputation.is_newcomer(moment.now) {
+        true => job.pay(),
+        false => Amount::ZERO,
+    };
+    fitting.min_by_key(|job| (at_stake(job), job.queued_at, job.id))
 }
 
 /// Less is better.
-fn rank(ask: &Ask<'_>, node: &Node, strategy: Strategy) -> [u128; 3] {
+fn rank(ask: &Ask<'_>, node: &Node, strategy: Strategy, moment: Moment) -> [u128; 3] {
     match strategy {
         Strategy::BestFit => hold(ask.demand, node).map_or([u128::MAX; 3], |share| {
             [share.gpus_left as u128, share.spare_vram_bytes.into(), share.left_permille.into()]
         }),
         Strategy::RoundRobin => [node.last_assigned_at.0.into(), 0, 0],
         Strategy::Cheapest => [node.offer.price_floor.0, 0, 0],
-        // The share of attempts that failed, then experience.
         Strategy::Reputation => {
-            let (accepted, failed) =
-                (u128::from(node.attempts_accepted), u128::from(node.attempts_failed));
-            [failed * 1000 / (accepted + failed).max(1), u128::MAX - accepted, 0]
+            let short_of_best = 1000 - node.reputation.permille(moment.now);
+            [short_of_best.into(), node.last_assigned_at.0.into(), 0]
         }
     }
 }

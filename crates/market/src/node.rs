@@ -8,13 +8,15 @@ use gristmill_protocol::ids::{AttemptNumber, JobId, LeaseToken, NodeId};
 use gristmill_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::reputation::Reputation;
+
 /// Attempts that one node may hold at once, whatever its size.
 pub const HOLDING_MAX: usize = 64;
 
 /// The row of a node.
 ///
 /// A store keeps these in columns: `id` (primary key), `provider`, `mode` and `standing`, `due_at`, `heard_at`,
-/// `last_assigned_at`, and what a window is filtered and ordered by: `offer.token`, `offer.price_floor` (as text of
+/// `last_assigned_at`, the reputation as of its last deed, and what a window is filtered and ordered by: `offer.token`, `offer.price_floor` (as text of
 /// fixed width), the runtimes, and the four numbers of [`Node::free`]. Heartbeats write `heard_at` alone, outside of
 /// turns; it only moves forward, and [`Node::heard_at`] is set from that column when the row is loaded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub struct Node {
     pub rest_until: Timestamp,
     pub attempts_accepted: u64,
     pub attempts_failed: u64,
+    #[serde(default)]
+    pub reputation: Reputation,
     /// When to look whether it is still heard; absent while it is offline.
     pub due_at: Option<Timestamp>,
 }

@@ -1,8 +1,12 @@
 //! What a scheduler decides for itself: the numbers behind the rules. Part of the world, so that no rule reads a global.
 
 use gristmill_protocol::Address;
+use gristmill_protocol::money::Amount;
 use gristmill_protocol::spec::Strategy;
+use gristmill_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::matching::Moment;
 
 /// The settings of one scheduler. All replicas of a scheduler use the same.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -13,6 +17,9 @@ pub struct Policy {
     pub fee_bps: u16,
     /// How to choose among nodes where the job does not say.
     pub strategy: Strategy,
+    /// A node of which little is known gets no job that pays more, in the token's smallest unit; absent for no such limit.
+    #[serde(default)]
+    pub newcomer_pay_max: Option<Amount>,
     /// A node that was not heard for this long gets no work, and is called in if it has some.
     pub silence_ms: u64,
     /// A node that was not heard for this long is shown as offline.
@@ -39,6 +46,7 @@ impl Policy {
             scheduler,
             fee_bps: 0,
             strategy: Strategy::BestFit,
+            newcomer_pay_max: None,
             silence_ms: 15_000,
             offline_ms: 60_000,
             settle_margin_seconds: 180,
@@ -48,5 +56,11 @@ impl Policy {
             failures_max: 2,
             rest_seconds: 60,
         }
+    }
+
+    /// What a match at this time goes by.
+    #[must_use]
+    pub fn moment(&self, now: Timestamp) -> Moment {
+        Moment { now, silence_ms: self.silence_ms, newcomer_pay_max: self.newcomer_pay_max }
     }
 }

@@ -630,6 +630,9 @@ pub struct NodeView {
     pub last_heard_at_ms: Timestamp,
     pub attempts_accepted: u64,
     pub attempts_failed: u64,
+    /// What its finished attempts say of it, fading with their age: 0 is the worst, 1000 the best, 500 a node without a
+    /// past.
+    pub reputation_permille: u16,
     /// What it holds now.
     pub holding: Vec<AttemptRef>,
 }

@@ -233,7 +233,7 @@ pub enum Strategy {
     RoundRobin,
     /// The node with the lowest price floor.
     Cheapest,
-    /// The node with the best record.
+    /// The node with the best reputation.
     Reputation,
 }
 
@@ -366,10 +366,6 @@ impl JobSpec {
             Verification::Approve => {
                 return unsupported("verification", "approval by the submitter");
             }
-        }
-        match self.strategy {
-            None | Some(Strategy::BestFit | Strategy::RoundRobin | Strategy::Cheapest) => {}
-            Some(Strategy::Reputation) => return unsupported("strategy", "reputation"),
         }
         if !self.secrets.is_empty() {
             return unsupported("secrets", "secrets");

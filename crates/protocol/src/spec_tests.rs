@@ -98,7 +98,6 @@ fn what_is_not_built_yet_says_so() {
         ("verification", json!({"level": "rerun", "percent": 10})),
         ("verification", json!({"level": "replicate", "k": 2, "n": 3})),
         ("verification", json!({"level": "approve"})),
-        ("strategy", json!("reputation")),
         ("secrets", json!(["TOKEN"])),
     ] {
         let mut spec = minimal();

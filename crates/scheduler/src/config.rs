@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use gristmill_market::Policy;
 use gristmill_protocol::Address;
 use gristmill_protocol::login::domain_of;
+use gristmill_protocol::money::Amount;
 use gristmill_protocol::spec::Strategy;
 use serde::Deserialize;
 
@@ -96,6 +97,9 @@ pub struct SignerConfig {
 pub struct MarketConfig {
     pub fee_bps: u16,
     pub strategy: Strategy,
+    /// Absent for no limit.
+    #[serde(default)]
+    pub newcomer_pay_max: Option<Amount>,
     pub silence_ms: u64,
     pub offline_ms: u64,
     pub settle_margin_seconds: u32,
@@ -219,13 +223,6 @@ impl Config {
                 "10,000 is the whole bounty; write at most that",
             );
         }
-        if self.market.strategy == Strategy::Reputation {
-            return invalid(
-                "market.strategy",
-                &"reputation",
-                "not supported by this version: write best_fit, round_robin or cheapest",
-            );
-        }
         for (field, value, least, most) in [
             ("chain.finality_depth", self.chain.finality_depth, 1, 10_000),
             ("chain.poll_interval_ms", self.chain.poll_interval_ms, 10, 60_000),
@@ -334,6 +331,7 @@ impl Config {
         Policy {
             fee_bps: self.market.fee_bps,
             strategy: self.market.strategy,
+            newcomer_pay_max: self.market.newcomer_pay_max,
             silence_ms: self.market.silence_ms,
             offline_ms: self.market.offline_ms,
             settle_margin_seconds: self.market.settle_margin_seconds,
@@ -420,7 +418,7 @@ mod tests {
             ("lisen = \"127.0.0.1:1\"", "unknown field `lisen`"),
             ("[market]\nfee = 5", "unknown field `fee`"),
             ("[market]\nfee_bps = 10001", "market.fee_bps"),
-            ("[market]\nstrategy = \"reputation\"", "market.strategy"),
+            ("[market]\nstrategy = \"dearest\"", "dearest"),
             ("[chain]\nrpc_urls = []", "chain.rpc_urls"),
             ("[chain]\nfinality_depth = 0", "chain.finality_depth"),
             ("[specs]\ngateways = [\"ipfs\"]", "specs.gateways"),

@@ -1064,6 +1064,12 @@ export interface components {
             offer: components["schemas"]["Offer"];
             provider: string;
             registered_at_ms: components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description What its finished attempts say of it, fading with their age: 0 is the worst, 1000 the best, 500 a node without a
+             *     past.
+             */
+            reputation_permille: number;
             state: components["schemas"]["NodeState"];
         };
         Nonce: {
@@ -1183,6 +1189,12 @@ export interface components {
                 offer: components["schemas"]["Offer"];
                 provider: string;
                 registered_at_ms: components["schemas"]["Timestamp"];
+                /**
+                 * Format: int32
+                 * @description What its finished attempts say of it, fading with their age: 0 is the worst, 1000 the best, 500 a node without a
+                 *     past.
+                 */
+                reputation_permille: number;
                 state: components["schemas"]["NodeState"];
             }[];
             /** @description Goes into `cursor` for what follows; absent on the last page. */

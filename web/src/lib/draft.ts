@@ -40,7 +40,7 @@ export type Draft = {
   disk: string;
   maxRun: string;
   retries: string;
-  strategy: "" | "best_fit" | "round_robin" | "cheapest";
+  strategy: "" | "best_fit" | "round_robin" | "cheapest" | "reputation";
   bounty: string;
   deadline: string;
   hold: string;
@@ -319,7 +319,7 @@ export function draftOf(spec: JobSpec, over: Draft = EMPTY_DRAFT): Draft {
     disk: typedBytes(resources?.disk_bytes ?? 1024 ** 3),
     maxRun: typedDuration(spec.max_run_seconds),
     retries: String(spec.retries ?? 2),
-    strategy: spec.strategy && spec.strategy !== "reputation" ? spec.strategy : "",
+    strategy: spec.strategy ?? "",
   };
 }
 

@@ -277,7 +277,9 @@ export const specSchema = v.strictObject({
   max_run_seconds: whole(1, LIMITS.runSeconds, "maxRun"),
   retries: v.optional(whole(0, LIMITS.retries, "retries")),
   verification: v.optional(v.strictObject({ level: v.literal("receipt", key("notSupported")) })),
-  strategy: v.optional(v.nullable(v.picklist(["best_fit", "round_robin", "cheapest"], key("strategy")))),
+  strategy: v.optional(
+    v.nullable(v.picklist(["best_fit", "round_robin", "cheapest", "reputation"], key("strategy"))),
+  ),
   secrets: v.optional(v.pipe(v.array(v.string()), v.maxLength(0, key("notSupported")))),
 });
 

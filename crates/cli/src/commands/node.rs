@@ -345,6 +345,7 @@ async fn show(app: &App, node: NodeId) -> Result<()> {
                     "attempts",
                     format!("{} accepted, {} failed", view.attempts_accepted, view.attempts_failed),
                 ),
+                ("reputation", format!("{:.1} %", f64::from(view.reputation_permille) / 10.0)),
                 (
                     "holds",
                     if holding.is_empty() { "nothing".to_owned() } else { holding.join(", ") },

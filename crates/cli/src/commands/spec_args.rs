@@ -71,7 +71,7 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "NUMBER")]
     retries: Option<u8>,
     /// How to choose among nodes that fit [default: the scheduler's]
-    #[arg(long, value_parser = ["best_fit", "round_robin", "cheapest"])]
+    #[arg(long, value_parser = ["best_fit", "round_robin", "cheapest", "reputation"])]
     strategy: Option<String>,
     /// Arguments of the program, after --
     #[arg(last = true, value_name = "COMMAND")]

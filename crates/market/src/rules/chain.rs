@@ -244,9 +244,11 @@ fn reopened(
     }
     let why = match ending {
         Ending::Released { .. } => "released on chain",
-        Ending::Expired | Ending::Failed | Ending::Rejected | Ending::Abandoned => {
-            "its lease lapsed on chain"
-        }
+        Ending::Expired
+        | Ending::Failed
+        | Ending::Rejected
+        | Ending::Overruled
+        | Ending::Abandoned => "its lease lapsed on chain",
     };
     end_attempt(draft, id, number, ending, vec![why.into()])?;
     try_again(draft, id, why)
@@ -331,7 +333,7 @@ fn ruled(draft: &mut Draft<'_>, id: JobId, ruling: Ruling) -> Result<(), Rejecti
     };
     if draft.find_attempt(id, attempt).is_some_and(|row| row.state != AttemptState::Rejected) {
         let reasons = vec!["the arbiter ruled against it".into()];
-        end_attempt(draft, id, attempt, Ending::Rejected, reasons)?;
+        end_attempt(draft, id, attempt, Ending::Overruled, reasons)?;
     }
     match ruling {
         Ruling::Pay => Ok(()),

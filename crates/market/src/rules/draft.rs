@@ -53,7 +53,7 @@ impl<'w> Draft<'w> {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        Moment { now: self.now, silence_ms: self.policy().silence_ms }
+        self.policy().moment(self.now)
     }
 
     pub(super) fn find_job(&self, id: JobId) -> Option<&Job> {

@@ -12,6 +12,7 @@ use crate::job::{RefundReason, State, Wait};
 use crate::matching::{self, Ask};
 use crate::node::Node;
 use crate::rejection::Rejection;
+use crate::reputation::Deed;
 
 /// Characters that are kept of a reason.
 const REASON_CHARS_MAX: usize = gristmill_protocol::api::REASON_CHARS_MAX;
@@ -142,6 +143,8 @@ pub(super) enum Ending {
     Failed,
     /// The result was not what it should be.
     Rejected,
+    /// The arbiter ruled against the result.
+    Overruled,
     /// The market has no use for it any more; not the node's fault.
     Abandoned,
 }
@@ -161,7 +164,7 @@ pub(super) fn end_attempt(
         Ending::Expired => AttemptState::Expired,
         Ending::Released { .. } => AttemptState::Released,
         Ending::Failed => AttemptState::Failed,
-        Ending::Rejected => AttemptState::Rejected,
+        Ending::Rejected | Ending::Overruled => AttemptState::Rejected,
         Ending::Abandoned => AttemptState::Abandoned,
     };
     attempt.ended_at = Some(now);
@@ -181,7 +184,7 @@ pub(super) fn end_attempt(
             Ending::Expired => EventBody::Expired { attempt },
             Ending::Released { .. } => EventBody::Released { attempt, reason },
             Ending::Failed => EventBody::Failed { attempt, reason },
-            Ending::Rejected => EventBody::Rejected { attempt, reasons },
+            Ending::Rejected | Ending::Overruled => EventBody::Rejected { attempt, reasons },
             Ending::Abandoned => EventBody::Abandoned { attempt, reason },
         },
     )
@@ -203,6 +206,17 @@ pub(super) fn free(
     Ok(())
 }
 
+/// What an ending tells of the node, if anything.
+fn deed(ending: Ending) -> Option<Deed> {
+    match ending {
+        Ending::Expired => Some(Deed::Silent),
+        Ending::Released { drain: false } => Some(Deed::GivenBack),
+        Ending::Rejected => Some(Deed::Rejected),
+        Ending::Overruled => Some(Deed::Overruled),
+        Ending::Released { drain: true } | Ending::Failed | Ending::Abandoned => None,
+    }
+}
+
 /// The node's record, and its rest after failures that are its own.
 fn count(draft: &mut Draft<'_>, node: NodeId, ending: Ending) -> Result<(), Rejection> {
     if draft.find_node(node).is_none() {
@@ -210,9 +224,12 @@ fn count(draft: &mut Draft<'_>, node: NodeId, ending: Ending) -> Result<(), Reje
     }
     let (now, policy) = (draft.now, draft.policy());
     let node: &mut Node = draft.node_mut(node)?;
+    if let Some(deed) = deed(ending) {
+        node.reputation.note(deed, now);
+    }
     match ending {
         Ending::Released { drain: true } | Ending::Abandoned => {}
-        Ending::Failed | Ending::Rejected => node.attempts_failed += 1,
+        Ending::Failed | Ending::Rejected | Ending::Overruled => node.attempts_failed += 1,
         Ending::Expired | Ending::Released { drain: false } => {
             node.attempts_failed += 1;
             node.failures_in_a_row = node.failures_in_a_row.saturating_add(1);
@@ -262,6 +279,7 @@ pub(super) fn accept(
     if draft.find_node(node).is_some() {
         let node = draft.node_mut(node)?;
         node.attempts_accepted += 1;
+        node.reputation.note(Deed::Accepted, now);
         node.failures_in_a_row = 0;
         node.rest_until = Timestamp::default();
     }

@@ -11,6 +11,7 @@ use super::draft::Draft;
 use crate::node::{Mode, Node, Standing};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::reputation::Reputation;
 
 /// Makes or changes an offer. What the node holds goes on under the old one; it counts as online from its first poll.
 pub(super) fn register(
@@ -44,6 +45,7 @@ pub(super) fn register(
             rest_until: Timestamp::default(),
             attempts_accepted: 0,
             attempts_failed: 0,
+            reputation: Reputation::default(),
             due_at: None,
         });
     }

@@ -205,6 +205,7 @@ fn a_ruling_to_refund_rejects_the_result() {
         (JobState::Refunded, AttemptState::Rejected)
     );
     assert_eq!(stage.node(1).attempts_failed, 1);
+    assert!(stage.node(1).reputation.permille(stage.now) < 200, "it cost the submitter a dispute");
 }
 
 #[test]

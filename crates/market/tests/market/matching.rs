@@ -3,8 +3,9 @@
 use gristmill_market::demand::Demand;
 use gristmill_market::explain::{explain, preview, suggest};
 use gristmill_market::job::Job;
-use gristmill_market::matching::{Ask, Constraint, Moment, choose_node, fits};
+use gristmill_market::matching::{Ask, Constraint, Moment, choose_job, choose_node, fits};
 use gristmill_market::node::{Mode, Node, Standing};
+use gristmill_market::reputation::{Deed, Reputation};
 use gristmill_protocol::Address;
 use gristmill_protocol::api::{Gpu, Offer};
 use gristmill_protocol::money::Amount;
@@ -12,10 +13,11 @@ use gristmill_protocol::spec::{RuntimeKind, Strategy as Choice};
 use gristmill_protocol::time::Timestamp;
 use proptest::prelude::*;
 
-use crate::stage::{Stage, node_id, offer, provider, spec};
+use crate::stage::{Stage, job_id, node_id, offer, provider, spec};
 
 const GIB: u64 = 1 << 30;
-const NOW: Moment = Moment { now: Timestamp(1_000_000), silence_ms: 15_000 };
+const NOW: Moment =
+    Moment { now: Timestamp(1_000_000), silence_ms: 15_000, newcomer_pay_max: None };
 
 fn node(byte: u8, offer: Offer) -> Node {
     Node {
@@ -32,6 +34,7 @@ fn node(byte: u8, offer: Offer) -> Node {
         rest_until: Timestamp(0),
         attempts_accepted: 0,
         attempts_failed: 0,
+        reputation: Reputation::default(),
         due_at: None,
     }
 }
@@ -159,6 +162,68 @@ fn strategies_choose_differently() {
         choose_node(&ask(&demand, 99), &nodes, Choice::Cheapest, NOW).is_none(),
         "below every floor"
     );
+}
+
+fn with_past(mut node: Node, deeds: &[Deed]) -> Node {
+    for deed in deeds {
+        node.reputation.note(*deed, NOW.now);
+    }
+    node
+}
+
+#[test]
+fn the_best_reputation_wins_and_a_newcomer_stands_between_good_and_bad() {
+    let demand = demand();
+    let chosen = |nodes: &[Node]| {
+        choose_node(&ask(&demand, 950), nodes, Choice::Reputation, NOW).map(|node| node.id)
+    };
+    let newcomer = node(1, offer());
+    let good = with_past(node(2, offer()), &[Deed::Accepted; 3]);
+    let bad = with_past(node(3, offer()), &[Deed::Accepted, Deed::Rejected]);
+    assert_eq!(chosen(&[newcomer.clone(), good.clone(), bad.clone()]), Some(good.id));
+    assert_eq!(chosen(&[bad.clone(), newcomer.clone()]), Some(newcomer.id));
+    assert_eq!(chosen(std::slice::from_ref(&bad)), Some(bad.id), "better than none");
+    // Among equals the one that has waited longest, or the first of many would get everything.
+    let other = Node { last_assigned_at: Timestamp(5), ..node(4, offer()) };
+    let busier = Node { last_assigned_at: Timestamp(7), ..newcomer };
+    assert_eq!(chosen(&[busier, other.clone()]), Some(other.id));
+}
+
+#[test]
+fn a_newcomer_gets_small_jobs_first() {
+    let demand = demand();
+    let careful = Moment { newcomer_pay_max: Some(Amount(500)), ..NOW };
+    let newcomer = node(1, offer());
+    let known = with_past(node(2, offer()), &[Deed::Accepted; 3]);
+    for (pay, node, expected) in
+        [(500, &newcomer, true), (501, &newcomer, false), (501, &known, true)]
+    {
+        let met = Constraint::Record.is_met(&ask(&demand, pay), node, careful);
+        assert_eq!(met, expected, "{pay} for {:?}", node.reputation);
+        assert!(Constraint::Record.is_met(&ask(&demand, pay), node, NOW), "no limit, no rule");
+    }
+    // What they know fades, and with it the trust.
+    let later = Moment { now: NOW.now.plus_seconds(90 * 86_400), ..careful };
+    assert!(!Constraint::Record.is_met(&ask(&demand, 501), &known, later));
+
+    let mut stage = Stage::new();
+    stage.create();
+    stage.open();
+    let large_and_old = stage.job().clone();
+    let mut small_and_new = large_and_old.clone();
+    small_and_new.id = job_id(9);
+    small_and_new.queued_at = large_and_old.queued_at.plus_seconds(60);
+    small_and_new.terms.bounty.0 /= 2;
+    let jobs = [large_and_old, small_and_new];
+    let moment = Moment { now: stage.now, ..NOW };
+    let chosen = |deeds: &[Deed]| {
+        let mut node = Node { heard_at: stage.now, ..node(1, offer()) };
+        deeds.iter().for_each(|deed| node.reputation.note(*deed, stage.now));
+        choose_job(&node, &jobs, moment).map(|job| job.id)
+    };
+    assert_eq!(chosen(&[Deed::Accepted; 2]), Some(jobs[1].id));
+    let known = chosen(&[Deed::Accepted; 3]);
+    assert_eq!(known, Some(jobs[0].id), "who is known serves who has waited longest");
 }
 
 #[test]
@@ -334,6 +399,7 @@ prop_compose! {
         });
         node.last_assigned_at = Timestamp(last);
         node.heard_at = Timestamp(NOW.now.0 - heard);
+        node = with_past(node, &[Deed::Accepted, Deed::Silent, Deed::GivenBack, Deed::Accepted][..byte as usize % 5]);
         node.mode = if draining == 0 { Mode::Draining } else { Mode::Online };
         node
     }
@@ -370,7 +436,9 @@ proptest! {
     ) {
         let ask = ask(&demand, pay);
         let fitting: Vec<_> = nodes.iter().filter(|node| fits(&ask, node, NOW)).collect();
-        for strategy in [Choice::BestFit, Choice::RoundRobin, Choice::Cheapest] {
+        for strategy in
+            [Choice::BestFit, Choice::RoundRobin, Choice::Cheapest, Choice::Reputation]
+        {
             let Some(chosen) = choose_node(&ask, &nodes, strategy, NOW) else {
                 prop_assert!(fitting.is_empty());
                 continue;
@@ -385,7 +453,11 @@ proptest! {
                 Choice::RoundRobin => prop_assert!(
                     fitting.iter().all(|node| node.last_assigned_at >= chosen.last_assigned_at)
                 ),
-                Choice::BestFit | Choice::Reputation => prop_assert!(
+                Choice::Reputation => {
+                    let permille = |node: &Node| node.reputation.permille(NOW.now);
+                    prop_assert!(fitting.iter().all(|node| permille(node) <= permille(chosen)));
+                }
+                Choice::BestFit => prop_assert!(
                     fitting.iter().all(|node| node.offer.gpus.len() >= chosen.offer.gpus.len())
                 ),
             }

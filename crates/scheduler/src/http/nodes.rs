@@ -61,7 +61,8 @@ async fn list(
     let more = nodes.len() > limit;
     nodes.truncate(limit);
     let next = nodes.last().filter(|_| more).map(|node| node.id.to_string());
-    Ok(Json(Page { items: nodes.iter().map(views::node_view).collect(), next }))
+    let now = app.clock.now();
+    Ok(Json(Page { items: nodes.iter().map(|node| views::node_view(node, now)).collect(), next }))
 }
 
 /// A node: what it offers, and how it has done.
@@ -75,7 +76,9 @@ async fn get(State(app): State<App>, Path(id): Path<NodeId>) -> Result<Json<Node
 
 async fn node_view(app: &App, id: NodeId) -> Result<NodeView, Refusal> {
     let node = store::read(&app.store, move |rows| rows.node(id)).await?;
-    node.as_ref().map(views::node_view).ok_or_else(|| Refusal::not_found(format!("node {id}")))
+    node.as_ref()
+        .map(|node| views::node_view(node, app.clock.now()))
+        .ok_or_else(|| Refusal::not_found(format!("node {id}")))
 }
 
 fn require_node(account: Account, node: NodeId) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use gristmill_market::summary;
 use gristmill_protocol::api::{AttemptRef, AttemptView, JobSummary, JobView, NodeView};
 use gristmill_protocol::ids::JobId;
 use gristmill_protocol::spec::RuntimeKind;
+use gristmill_protocol::time::Timestamp;
 
 use super::problem::Refusal;
 use crate::app::App;
@@ -95,7 +96,8 @@ pub(super) fn job_summary(job: &Job) -> JobSummary {
     }
 }
 
-pub(super) fn node_view(node: &Node) -> NodeView {
+/// A node as it stands at `now`.
+pub(super) fn node_view(node: &Node, now: Timestamp) -> NodeView {
     let holding =
         node.holding.iter().map(|(job, held)| AttemptRef { job_id: *job, attempt: held.attempt });
     NodeView {
@@ -107,6 +109,7 @@ pub(super) fn node_view(node: &Node) -> NodeView {
         last_heard_at_ms: node.heard_at,
         attempts_accepted: node.attempts_accepted,
         attempts_failed: node.attempts_failed,
+        reputation_permille: node.reputation.permille(now),
         holding: holding.collect(),
     }
 }

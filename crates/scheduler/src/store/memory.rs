@@ -111,7 +111,10 @@ impl MemoryRows {
             self.nodes.values().filter(fits).map(|node| self.heard(node)).collect();
         match demand.and_then(|demand| demand.strategy).unwrap_or(world.policy.strategy) {
             Strategy::RoundRobin => nodes.sort_by_key(|node| (node.last_assigned_at, node.id)),
-            Strategy::BestFit | Strategy::Cheapest | Strategy::Reputation => {
+            Strategy::Reputation => nodes.sort_by_key(|node| {
+                (std::cmp::Reverse(node.reputation.permille_at_last_deed()), node.id)
+            }),
+            Strategy::BestFit | Strategy::Cheapest => {
                 nodes.sort_by_key(|node| (node.offer.price_floor, node.id));
             }
         }

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(u32, &str)] = &[
     (5, include_str!("../../migrations/sqlite/0005_enroll_consents.sql")),
     (6, include_str!("../../migrations/sqlite/0006_payments_by_time.sql")),
     (7, include_str!("../../migrations/sqlite/0007_lists_of_jobs.sql")),
+    (8, include_str!("../../migrations/sqlite/0008_reputation.sql")),
 ];
 
 /// Readers at once; more wait.

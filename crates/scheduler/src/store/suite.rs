@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gristmill_market::effect::Verification;
 use gristmill_market::job::{Job, State};
 use gristmill_market::node::{Mode, Node, Standing};
+use gristmill_market::reputation::Deed;
 use gristmill_market::world::WINDOW_MAX;
 use gristmill_market::{Changes, Needs, Reply, Window, World};
 use gristmill_protocol::Address;
@@ -288,6 +289,18 @@ fn windows_are_bounded_and_in_order(store: Shared) {
     round_robin.demand.as_mut().unwrap().strategy = Some(Strategy::RoundRobin);
     save_jobs(&store, [round_robin]);
     assert_eq!(nodes_for(&store, jobs[0].id), (0..count - 6).collect(), "the longest idle ones");
+    let mut reputable = jobs[0].clone();
+    reputable.demand.as_mut().unwrap().strategy = Some(Strategy::Reputation);
+    save_jobs(&store, [reputable]);
+    save_nodes(
+        &store,
+        (0..count).map(|byte| {
+            let mut node = samples::idle_node(byte);
+            (0..byte).for_each(|_| node.reputation.note(Deed::Accepted, NOW));
+            node
+        }),
+    );
+    assert_eq!(nodes_for(&store, jobs[0].id), (6..count).collect(), "the best known ones");
 }
 
 fn a_job_brings_its_attempts_and_their_nodes(store: Shared) {

@@ -18,6 +18,7 @@ function node(
     holding: [],
     attempts_accepted: 0,
     attempts_failed: 0,
+    reputation_permille: 500,
     last_heard_at_ms: 1,
     registered_at_ms: 1,
     offer: {

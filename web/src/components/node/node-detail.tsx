@@ -99,6 +99,7 @@ function Known({ node }: { node: NodeView }) {
       <Card title={m("counters")}>
         <Facts
           items={[
+            [m("reputation"), `${(node.reputation_permille / 10).toFixed(1)} %`],
             [m("attemptsAccepted"), node.attempts_accepted],
             [m("attemptsFailed"), node.attempts_failed],
             [

@@ -124,6 +124,7 @@ export function HardwareSection() {
             <option value="best_fit">{t("gpu.best_fit")}</option>
             <option value="round_robin">{t("gpu.round_robin")}</option>
             <option value="cheapest">{t("gpu.cheapest")}</option>
+            <option value="reputation">{t("gpu.reputation")}</option>
           </SelectField>
         </Advanced>
       </div>

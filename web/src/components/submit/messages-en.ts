@@ -94,6 +94,7 @@ export const en = {
   "gpu.best_fit": "That have least left over",
   "gpu.round_robin": "That waited longest",
   "gpu.cheapest": "That ask for least",
+  "gpu.reputation": "With the best reputation",
 
   "money.title": "Time and money",
   "money.maxRun": "Run time at most",
@@ -145,6 +146,7 @@ export const en = {
   "constraint.gpus": "the number of GPUs",
   "constraint.gpu_model": "the GPU model",
   "constraint.vram": "VRAM",
+  "constraint.record": "what is known of it",
   "constraint.compute_capability": "compute capability",
   "constraint.free": "work that they have",
   "match.suggestion": "What would help",

@@ -94,6 +94,7 @@ export const vi: Record<SubmitKey, string> = {
   "gpu.best_fit": "Máy còn dư ít nhất",
   "gpu.round_robin": "Máy chờ lâu nhất",
   "gpu.cheapest": "Máy đòi giá thấp nhất",
+  "gpu.reputation": "Máy có uy tín tốt nhất",
 
   "money.title": "Thời gian và tiền",
   "money.maxRun": "Thời gian chạy tối đa",
@@ -144,6 +145,7 @@ export const vi: Record<SubmitKey, string> = {
   "constraint.gpus": "số GPU",
   "constraint.gpu_model": "loại GPU",
   "constraint.vram": "VRAM",
+  "constraint.record": "những gì đã biết về máy",
   "constraint.compute_capability": "compute capability",
   "constraint.free": "đang có việc",
   "match.suggestion": "Điều có thể giúp",

@@ -72,7 +72,8 @@ impl SqliteRows<'_> {
         let strategy = demand.and_then(|demand| demand.strategy).unwrap_or(world.policy.strategy);
         let order = match strategy {
             Strategy::RoundRobin => "n.last_assigned_at",
-            Strategy::BestFit | Strategy::Cheapest | Strategy::Reputation => "n.price_floor",
+            Strategy::Reputation => "n.reputation DESC",
+            Strategy::BestFit | Strategy::Cheapest => "n.price_floor",
         };
         let limit = int(WINDOW_MAX as u64);
         let columns =
@@ -210,12 +211,12 @@ impl SqliteRows<'_> {
         let runs = |kind| node.offer.runtimes.contains(&kind);
         self.change(
             "INSERT INTO nodes (id, provider, mode, standing, due_at, last_assigned_at, is_open, token, price_floor,
-                    runs_docker, runs_wasm, cpu_millis_free, memory_bytes_free, disk_bytes_free, gpus_free, body)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+                    runs_docker, runs_wasm, cpu_millis_free, memory_bytes_free, disk_bytes_free, gpus_free, body, reputation)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
                 ON CONFLICT (id) DO UPDATE SET provider = ?2, mode = ?3, standing = ?4, due_at = ?5,
                     last_assigned_at = ?6, is_open = ?7, token = ?8, price_floor = ?9, runs_docker = ?10,
                     runs_wasm = ?11, cpu_millis_free = ?12, memory_bytes_free = ?13, disk_bytes_free = ?14,
-                    gpus_free = ?15, body = ?16",
+                    gpus_free = ?15, body = ?16, reputation = ?17",
             rusqlite::params![
                 node.id.0.as_slice(),
                 node.provider.as_slice(),
@@ -233,6 +234,7 @@ impl SqliteRows<'_> {
                 int(free.disk_bytes),
                 free.gpus.len() as u32,
                 body("nodes", node)?,
+                node.reputation.permille_at_last_deed(),
             ],
         )?;
         Ok(())
