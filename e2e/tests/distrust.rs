@@ -103,7 +103,7 @@ fn login() -> Login {
 fn node(offer: Value) -> Value {
     json!({
         "id": Party::NodeA.address(), "provider": Party::ProviderA.address(), "state": "idle", "offer": offer,
-        "registered_at_ms": 0, "last_heard_at_ms": 0, "attempts_accepted": 0, "attempts_failed": 0, "holding": [],
+        "registered_at_ms": 0, "last_heard_at_ms": 0, "attempts_accepted": 0, "attempts_failed": 0, "reputation_permille": 500, "holding": [],
     })
 }
 
