@@ -34,7 +34,6 @@ fn node(byte: u8, offer: Offer) -> Node {
         rest_until: Timestamp(0),
         attempts_accepted: 0,
         attempts_failed: 0,
-        reputation_permille: 500,
         reputation: Reputation::default(),
         due_at: None,
     }
